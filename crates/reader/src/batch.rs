@@ -1,0 +1,309 @@
+//! [`BatchReader`]: Arrow record batches of an exact number of rows.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use arrow_select::concat::concat_batches;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+
+use crate::error::Error;
+use crate::footer::{Footer, damaged};
+use crate::guard::guarded;
+use crate::source::{FileSource, ParquetInput, Source};
+
+/// Rows of a batch unless asked otherwise: what VikingDB's own recipe hands to user code.
+pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
+
+/// Rows are decoded in blocks of about this many bytes of values, then cut into batches. Narrow
+/// rows decode fastest in large blocks; wide vectors in blocks that stay in the cache.
+const BLOCK_BYTES: u64 = 1 << 20;
+
+/// No block has more rows than this, however narrow they are.
+const BLOCK_ROWS_MAX: usize = 16_384;
+
+/// What to read of a Parquet file.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// Rows of each batch; only the last batch of a file may have fewer.
+    pub batch_rows: NonZeroUsize,
+    /// Top-level columns by exact name; `None` is all. The order stays that of the file.
+    pub columns: Option<Vec<String>>,
+    /// Rows left out at the start. Row groups that lie before it are not read.
+    pub offset: u64,
+    /// At most this many rows. Row groups that lie behind it are not read.
+    pub limit: Option<u64>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { batch_rows: BATCH_ROWS, columns: None, offset: 0, limit: None }
+    }
+}
+
+/// An iterator of Arrow record batches of exactly [`ReadOptions::batch_rows`] rows across row
+/// groups; only the last is shorter. After an error it ends.
+///
+/// ```
+/// use viking_reader::{BatchReader, ReadOptions};
+///
+/// # fn main() -> Result<(), viking_reader::Error> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example/1.parquet");
+/// let options = ReadOptions {
+///     columns: Some(vec!["id".to_owned(), "city".to_owned()]),
+///     ..ReadOptions::default()
+/// };
+/// for batch in BatchReader::open(path.as_ref(), &options)? {
+///     assert!(batch?.num_rows() <= 100);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct BatchReader {
+    file: String,
+    footer: Footer,
+    schema: SchemaRef,
+    batch_rows: usize,
+    decoder: Option<ParquetRecordBatchReader>,
+    /// Decoded rows not handed out yet, and how many at their start are.
+    block: Option<(RecordBatch, usize)>,
+    /// Rows still owed, by the footer.
+    rows_left: u64,
+}
+
+impl std::fmt::Debug for BatchReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchReader")
+            .field("file", &self.file)
+            .field("batch_rows", &self.batch_rows)
+            .field("rows_left", &self.rows_left)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BatchReader {
+    /// Opens the local file at `path`.
+    pub fn open(path: &Path, options: &ReadOptions) -> Result<Self, Error> {
+        let source = FileSource::open(path)?;
+        Self::from_source(&path.display().to_string(), Arc::new(source), options)
+    }
+
+    /// Reads a file that is in memory already.
+    pub fn from_bytes(bytes: Bytes, options: &ReadOptions) -> Result<Self, Error> {
+        Self::from_source("the file in memory", Arc::new(bytes), options)
+    }
+
+    /// Reads any [`Source`]; `file` names it in errors.
+    pub fn from_source(
+        file: &str,
+        source: Arc<dyn Source>,
+        options: &ReadOptions,
+    ) -> Result<Self, Error> {
+        let footer = Footer::read(file, &source)?;
+        Self::with_footer(file, source, footer, options)
+    }
+
+    /// Reads a [`Source`] whose footer is known.
+    pub fn with_footer(
+        file: &str,
+        source: Arc<dyn Source>,
+        footer: Footer,
+        options: &ReadOptions,
+    ) -> Result<Self, Error> {
+        let columns = choose(file, &footer, options.columns.as_deref())?;
+        let part = Part::of(&footer, options.offset, options.limit);
+        let batch_rows = options.batch_rows.get();
+        let block_rows = block_rows(&footer, &columns, batch_rows);
+        let schema = footer.schema().project(&columns).map_err(|error| damaged(file, error))?;
+        let rows_left = part.rows;
+        let decoder = guarded(|| build(source, &footer, &columns, part, block_rows))
+            .map_err(|panic| damaged(file, panic))?
+            .map_err(|error| damaged(file, error))?;
+        Ok(Self {
+            file: file.to_owned(),
+            footer,
+            schema: Arc::new(schema),
+            batch_rows,
+            decoder: Some(decoder),
+            block: None,
+            rows_left,
+        })
+    }
+
+    /// The chosen columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The footer of the file.
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// Names the file in errors.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The next batch, or `None` at the end of the rows.
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, Error> {
+        loop {
+            let held = self.block.as_ref().map_or(0, |(block, used)| block.num_rows() - used);
+            if held >= self.batch_rows {
+                return Ok(Some(self.cut(self.batch_rows)));
+            }
+            match self.decode()? {
+                Some(block) => self.append(block)?,
+                None if held > 0 => return Ok(Some(self.cut(held))),
+                None if self.rows_left > 0 => {
+                    let detail = format!("{} rows of the footer are missing", self.rows_left);
+                    return Err(damaged(&self.file, detail));
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn decode(&mut self) -> Result<Option<RecordBatch>, Error> {
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        let block = guarded(|| decoder.next().transpose())
+            .map_err(|panic| damaged(&self.file, panic))?
+            .map_err(|error| damaged(&self.file, plain(&error.to_string())))?;
+        if block.is_none() {
+            self.decoder = None;
+        }
+        Ok(block)
+    }
+
+    /// Puts a block behind the rows that are left of the one before.
+    fn append(&mut self, block: RecordBatch) -> Result<(), Error> {
+        let block = match self.block.take() {
+            Some((held, used)) if used < held.num_rows() => {
+                let tail = held.slice(used, held.num_rows() - used);
+                concat_batches(&self.schema, [&tail, &block])
+                    .map_err(|error| damaged(&self.file, error))?
+            }
+            _ => block,
+        };
+        self.block = Some((block, 0));
+        Ok(())
+    }
+
+    /// Takes `rows` rows off the held block, without copying them.
+    fn cut(&mut self, rows: usize) -> RecordBatch {
+        let Some((block, used)) = &mut self.block else {
+            return RecordBatch::new_empty(Arc::clone(&self.schema));
+        };
+        let batch = block.slice(*used, rows);
+        *used += rows;
+        self.rows_left = self.rows_left.saturating_sub(rows as u64);
+        batch
+    }
+}
+
+impl Iterator for BatchReader {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_batch();
+        if next.is_err() {
+            self.decoder = None;
+            self.block = None;
+            self.rows_left = 0;
+        }
+        next.transpose()
+    }
+}
+
+/// The row groups to read, and the rows to skip and take among theirs.
+struct Part {
+    groups: Vec<usize>,
+    skip: u64,
+    rows: u64,
+}
+
+impl Part {
+    fn of(footer: &Footer, offset: u64, limit: Option<u64>) -> Self {
+        let end = limit.map_or(u64::MAX, |limit| offset.saturating_add(limit)).min(footer.rows());
+        let mut part = Self { groups: Vec::new(), skip: 0, rows: end.saturating_sub(offset) };
+        let mut start = 0;
+        for (index, rows) in footer.row_group_rows().enumerate() {
+            if start + rows > offset && start < end {
+                if part.groups.is_empty() {
+                    part.skip = offset - start;
+                }
+                part.groups.push(index);
+            }
+            start += rows;
+        }
+        part
+    }
+}
+
+fn choose(file: &str, footer: &Footer, columns: Option<&[String]>) -> Result<Vec<usize>, Error> {
+    let fields = footer.schema().fields();
+    let Some(columns) = columns else { return Ok((0..fields.len()).collect()) };
+    for column in columns {
+        if fields.iter().all(|field| field.name() != column) {
+            return Err(unknown_column(
+                file,
+                column,
+                fields.iter().map(|field| field.name().as_str()),
+            ));
+        }
+    }
+    Ok((0..fields.len()).filter(|&index| columns.contains(fields[index].name())).collect())
+}
+
+pub(crate) fn unknown_column<'a>(
+    file: &str,
+    column: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Error {
+    Error::UnknownColumn {
+        file: file.to_owned(),
+        column: column.to_owned(),
+        known: known.collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// About [`BLOCK_BYTES`] of values as a whole number of batches.
+fn block_rows(footer: &Footer, columns: &[usize], batch_rows: usize) -> usize {
+    let row_bytes = (footer.value_bytes(columns) / footer.rows().max(1)).max(1);
+    let rows =
+        usize::try_from(BLOCK_BYTES / row_bytes).unwrap_or(BLOCK_ROWS_MAX).min(BLOCK_ROWS_MAX);
+    (rows / batch_rows).max(1).saturating_mul(batch_rows)
+}
+
+fn build(
+    source: Arc<dyn Source>,
+    footer: &Footer,
+    columns: &[usize],
+    part: Part,
+    block_rows: usize,
+) -> Result<ParquetRecordBatchReader, ParquetError> {
+    let descriptor = footer.metadata().metadata().file_metadata().schema_descr();
+    let mask = ProjectionMask::roots(descriptor, columns.iter().copied());
+    let too_many = |_| ParquetError::General("more rows than this machine can count".to_owned());
+    ParquetRecordBatchReaderBuilder::new_with_metadata(
+        ParquetInput(source),
+        footer.metadata().clone(),
+    )
+    .with_projection(mask)
+    .with_row_groups(part.groups)
+    .with_offset(usize::try_from(part.skip).map_err(too_many)?)
+    .with_limit(usize::try_from(part.rows).map_err(too_many)?)
+    .with_batch_size(block_rows)
+    .build()
+}
+
+/// Errors of the decoder come wrapped in one or two prefixes that say nothing to a user.
+fn plain(text: &str) -> String {
+    let text = text.strip_prefix("Parquet argument error: ").unwrap_or(text);
+    text.strip_prefix("Parquet error: ").unwrap_or(text).to_owned()
+}

@@ -1,0 +1,195 @@
+//! The footer of a Parquet file: columns, rows and row groups, before any row is read.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use parquet::errors::ParquetError;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+
+use crate::error::Error;
+use crate::guard::guarded;
+use crate::source::{ParquetInput, Source};
+
+/// Bytes of the closing footer length and magic.
+const TAIL_BYTES: u64 = 8;
+
+/// What the end of a Parquet file says of its columns and rows.
+#[derive(Debug, Clone)]
+pub struct Footer {
+    metadata: ArrowReaderMetadata,
+    rows: u64,
+}
+
+impl Footer {
+    /// Reads the footer of `source`; `file` names it in errors.
+    pub fn read(file: &str, source: &Arc<dyn Source>) -> Result<Self, Error> {
+        let declared_bytes = check_ends(file, source.as_ref())?;
+        let footer = guarded(|| load(&ParquetInput(Arc::clone(source))))
+            .map_err(|panic| damaged(file, panic))?
+            .map_err(|error| damaged(file, error))?;
+        let data_end = source.size() - TAIL_BYTES - declared_bytes;
+        let rows = check_row_groups(&footer, data_end).map_err(|what| damaged(file, what))?;
+        Ok(Self { metadata: footer, rows })
+    }
+
+    /// The columns with their Arrow types. `INT96` shows as a timestamp in microseconds and an
+    /// `ENUM` as text.
+    pub fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    /// All rows of the file.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The rows of each row group, in file order.
+    pub fn row_group_rows(&self) -> impl Iterator<Item = u64> + '_ {
+        let groups = self.metadata.metadata().row_groups();
+        groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// The uncompressed bytes of all values of the chosen top-level columns.
+    pub(crate) fn value_bytes(&self, columns: &[usize]) -> u64 {
+        let parquet = self.metadata.metadata();
+        let descriptor = parquet.file_metadata().schema_descr();
+        let mut bytes = 0_u64;
+        for group in parquet.row_groups() {
+            for (leaf, chunk) in group.columns().iter().enumerate() {
+                if columns.contains(&descriptor.get_column_root_idx(leaf)) {
+                    bytes =
+                        bytes.saturating_add(u64::try_from(chunk.uncompressed_size()).unwrap_or(0));
+                }
+            }
+        }
+        bytes
+    }
+
+    pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
+        &self.metadata
+    }
+}
+
+pub(crate) fn damaged(file: &str, detail: impl std::fmt::Display) -> Error {
+    Error::Damaged { file: file.to_owned(), detail: detail.to_string() }
+}
+
+/// Checks the magic at both ends and returns the length of the footer in bytes.
+fn check_ends(file: &str, source: &dyn Source) -> Result<u64, Error> {
+    let truncated = |detail: String| Error::Truncated { file: file.to_owned(), detail };
+    let size = source.size();
+    if size < 4 + TAIL_BYTES {
+        return Err(truncated(format!("{size} bytes are too few for a Parquet file")));
+    }
+    let tail = source.read(size - TAIL_BYTES..size).map_err(|source| Error::io(file, source))?;
+    if tail.ends_with(b"PARE") {
+        return Err(Error::Encrypted { file: file.to_owned() });
+    }
+    if !tail.ends_with(b"PAR1") {
+        return Err(truncated("the closing PAR1 is missing".to_owned()));
+    }
+    let mut length = [0; 4];
+    length.copy_from_slice(&tail[..4]);
+    let length = u64::from(u32::from_le_bytes(length));
+    if length > size - 4 - TAIL_BYTES {
+        let detail = format!("the footer says it has {length} bytes, the file has {size}");
+        return Err(truncated(detail));
+    }
+    Ok(length)
+}
+
+fn load(input: &ParquetInput) -> Result<ArrowReaderMetadata, ParquetError> {
+    let options = ArrowReaderOptions::new();
+    let loaded = ArrowReaderMetadata::load(input, options.clone())?;
+    let descriptor = loaded.metadata().file_metadata().schema_descr();
+    let wanted = wanted_schema(loaded.schema(), descriptor);
+    if &wanted == loaded.schema().as_ref() {
+        return Ok(loaded);
+    }
+    let options = options.with_schema(Arc::new(wanted));
+    ArrowReaderMetadata::try_new(Arc::clone(loaded.metadata()), options)
+}
+
+/// Everything the row count and the reads rely on, checked once.
+fn check_row_groups(footer: &ArrowReaderMetadata, data_end: u64) -> Result<u64, String> {
+    let parquet = footer.metadata();
+    let mut rows = 0_u64;
+    for (index, group) in parquet.row_groups().iter().enumerate() {
+        let group_rows = u64::try_from(group.num_rows())
+            .map_err(|_| format!("row group {index} has a negative number of rows"))?;
+        rows = rows
+            .checked_add(group_rows)
+            .ok_or_else(|| "its row groups have more rows than can be counted".to_owned())?;
+        for chunk in group.columns() {
+            let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+            let inside = u64::try_from(start)
+                .ok()
+                .zip(u64::try_from(chunk.compressed_size()).ok())
+                .and_then(|(start, bytes)| start.checked_add(bytes))
+                .is_some_and(|end| end <= data_end);
+            if !inside || chunk.uncompressed_size() < 0 {
+                let path = chunk.column_path().string();
+                return Err(format!(
+                    "row group {index}, column {path}: the column chunk lies outside the file"
+                ));
+            }
+        }
+    }
+    let declared = parquet.file_metadata().num_rows();
+    if u64::try_from(declared) != Ok(rows) {
+        return Err(format!("the footer says {declared} rows, its row groups have {rows}"));
+    }
+    Ok(rows)
+}
+
+/// The file's Arrow schema with two changes: `INT96` is read as microseconds, because nanoseconds
+/// in 64 bits end in 2262, and `ENUM` as the text it is.
+fn wanted_schema(schema: &Schema, descriptor: &SchemaDescriptor) -> Schema {
+    let mut leaves = descriptor.columns().iter();
+    let fields: Fields =
+        schema.fields().iter().map(|field| wanted_field(field, &mut leaves)).collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+fn wanted_field(field: &FieldRef, leaves: &mut std::slice::Iter<'_, ColumnDescPtr>) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::List(item) => DataType::List(wanted_field(item, leaves)),
+        DataType::LargeList(item) => DataType::LargeList(wanted_field(item, leaves)),
+        DataType::ListView(item) => DataType::ListView(wanted_field(item, leaves)),
+        DataType::LargeListView(item) => DataType::LargeListView(wanted_field(item, leaves)),
+        DataType::FixedSizeList(item, size) => {
+            DataType::FixedSizeList(wanted_field(item, leaves), *size)
+        }
+        DataType::Map(entries, sorted) => DataType::Map(wanted_field(entries, leaves), *sorted),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|field| wanted_field(field, leaves)).collect())
+        }
+        other => match leaves.next() {
+            Some(leaf) => wanted_leaf(other, leaf),
+            None => other.clone(),
+        },
+    };
+    if &data_type == field.data_type() {
+        return Arc::clone(field);
+    }
+    Arc::new(Field::clone(field).with_data_type(data_type))
+}
+
+fn wanted_leaf(data_type: &DataType, leaf: &ColumnDescPtr) -> DataType {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone)
+            if leaf.physical_type() == PhysicalType::INT96 =>
+        {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        DataType::Binary
+            if matches!(leaf.logical_type_ref(), Some(LogicalType::Enum))
+                || leaf.converted_type() == ConvertedType::ENUM =>
+        {
+            DataType::Utf8
+        }
+        other => other.clone(),
+    }
+}

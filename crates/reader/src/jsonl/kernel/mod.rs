@@ -1,0 +1,10 @@
+//! The hot code: free functions that append one value, or a run of values, to a buffer.
+//!
+//! No `self`, no `Result`, no allocation beyond the growth of `out`.
+
+pub(super) mod binary;
+pub(super) mod decimal;
+pub(super) mod float;
+pub(super) mod int;
+pub(super) mod text;
+pub(super) mod time;

@@ -1,0 +1,266 @@
+//! JSON Lines: the output contract and the encoder that keeps it.
+//!
+//! One row is one object on one line, `\n` at the end of each, no spaces, UTF-8, keys in schema
+//! order, always valid RFC 8259.
+//!
+//! | Arrow type | Printed as |
+//! |---|---|
+//! | null | `null`; [`Nulls::Drop`] leaves top-level keys out |
+//! | bool, integers | literals, all 64-bit values exact; [`Int64Form::String`] quotes signed and unsigned 64-bit at any depth |
+//! | f16, f32, f64 | the shortest digits that read back to the same f32 or f64 (f16 is widened to f32), spelled `1.0`, `-0.0`, `1e-7`; NaN and infinities by [`NonFinite`] |
+//! | decimals | exact digits with the column's scale; a negative scale prints the integer |
+//! | text | a string; only `"`, `\` and control characters are escaped |
+//! | binary | base64 with padding, lower-case hex, or text, by [`BinaryForm`]; UUID as hyphenated text |
+//! | date | `2026-11-23`; years outside 0000–9999 as `+010000-01-01` |
+//! | time | `09:30:00.123`; outside 0–24 h `null`, counted |
+//! | timestamp | `2026-11-23T09:30:00.123Z`; fraction digits by unit; `Z` if adjusted to UTC |
+//! | duration | ISO 8601, `PT1.500S` |
+//! | list | array |
+//! | struct | object |
+//! | map | object in file order, duplicates kept; the key is its value's text; a null key is `"null"`, counted |
+//! | dictionary, run-end | their values |
+//!
+//! Two columns of one name, intervals, unions and maps with nested keys are refused when the
+//! encoder is built. Values that the options forbid are found before a batch is written.
+
+mod check;
+mod column;
+mod kernel;
+mod plan;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+
+use crate::error::Error;
+use column::Column;
+pub(crate) use kernel::text::write_string;
+use plan::ColumnPlan;
+
+/// How NaN and infinities are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// An error that names the row, before the batch is written.
+    Error,
+    /// `null`, counted in [`Counts::nonfinite`].
+    #[default]
+    Null,
+    /// `"NaN"`, `"Infinity"`, `"-Infinity"`.
+    String,
+}
+
+/// How 64-bit integers are printed, signed and unsigned, at any depth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Int64Form {
+    /// As JSON numbers.
+    #[default]
+    Number,
+    /// Quoted, for readers that hold numbers as f64.
+    String,
+}
+
+/// How binary values are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BinaryForm {
+    /// Standard base64 with padding.
+    #[default]
+    Base64,
+    /// Lower-case hexadecimal.
+    Hex,
+    /// As text; bytes that are not UTF-8 are an error that names the row.
+    Utf8,
+}
+
+/// How decimals are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DecimalForm {
+    /// As JSON numbers with all their digits.
+    #[default]
+    Number,
+    /// The same digits in quotes.
+    String,
+}
+
+/// What becomes of top-level nulls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Nulls {
+    /// The key is left out.
+    Drop,
+    /// `"key":null`.
+    #[default]
+    Keep,
+}
+
+/// How top-level lists of floats are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum VectorForm {
+    /// A JSON array.
+    #[default]
+    Array,
+    /// Base64 of the little-endian values at their own width; a null item is an error.
+    Base64,
+}
+
+/// The choices of the output contract.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JsonOptions {
+    /// Binary values.
+    pub binary: BinaryForm,
+    /// Decimals.
+    pub decimal: DecimalForm,
+    /// 64-bit integers.
+    pub int64: Int64Form,
+    /// NaN and infinities.
+    pub nonfinite: NonFinite,
+    /// Top-level nulls.
+    pub nulls: Nulls,
+    /// Top-level lists of floats.
+    pub vectors: VectorForm,
+}
+
+/// Values that were printed as something else than themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// NaN and infinities printed as `null`.
+    pub nonfinite: u64,
+    /// Null map keys printed as `"null"`.
+    pub null_map_keys: u64,
+    /// Times of day outside 0–24 h printed as `null`.
+    pub times_out_of_range: u64,
+}
+
+/// What is wrong with a value under the chosen options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The column does not have the type the encoder was built for.
+    #[error("the batch has another type than the schema")]
+    Type,
+    /// Binary printed as text holds other bytes than UTF-8.
+    #[error("the value is not valid UTF-8; use --binary base64 or hex")]
+    InvalidUtf8,
+    /// NaN or an infinity under [`NonFinite::Error`].
+    #[error("the value is NaN or infinite; use --nonfinite null or string to print it")]
+    NonFinite,
+    /// A null inside a vector under [`VectorForm::Base64`].
+    #[error("the vector has a null item, which base64 cannot hold; use --vectors array")]
+    NullInVector,
+}
+
+/// A value that may not be printed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("row {row}, column {column:?}: {problem}")]
+pub struct ValueError {
+    /// The row in the batch, counted from 0.
+    pub row: usize,
+    /// The top-level column.
+    pub column: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// Encodes record batches of one schema as JSON Lines.
+///
+/// ```
+/// use std::sync::Arc;
+/// use arrow_array::{Float32Array, RecordBatch};
+/// use viking_reader::{JsonLines, JsonOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let column = Float32Array::from(vec![Some(0.1), None]);
+/// let batch = RecordBatch::try_from_iter([("score", Arc::new(column) as _)])?;
+/// let mut lines = JsonLines::new("scores", &batch.schema(), &JsonOptions::default())?;
+/// let mut out = Vec::new();
+/// lines.encode(&batch, &mut out)?;
+/// assert_eq!(out, b"{\"score\":0.1}\n{\"score\":null}\n");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct JsonLines {
+    columns: Vec<ColumnPlan>,
+    options: JsonOptions,
+    needs_check: bool,
+    counts: Counts,
+}
+
+impl JsonLines {
+    /// Plans the encoding; every refusal of a schema happens here. `file` names it in errors.
+    pub fn new(file: &str, schema: &Schema, options: &JsonOptions) -> Result<Self, Error> {
+        let columns = plan::columns(file, schema, options)?;
+        Ok(Self {
+            needs_check: check::is_needed(&columns, *options),
+            columns,
+            options: *options,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Appends a line for each row of `batch` to `out`, or nothing at all if it fails.
+    pub fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        let columns = bind(&self.columns, self.options, batch)?;
+        if self.needs_check {
+            self.check(&columns, batch.num_rows())?;
+        }
+        for row in 0..batch.num_rows() {
+            out.push(b'{');
+            let mut first = true;
+            for (plan, column) in self.columns.iter().zip(&columns) {
+                if self.options.nulls == Nulls::Drop && column.is_null(row) {
+                    continue;
+                }
+                if !first {
+                    out.push(b',');
+                }
+                first = false;
+                out.extend_from_slice(&plan.key);
+                column.write(row, out, &mut self.counts);
+            }
+            out.extend_from_slice(b"}\n");
+        }
+        Ok(())
+    }
+
+    /// Values of all batches so far that were printed as something else than themselves.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Names of un-annotated binary columns of `batch` that hold only valid UTF-8, and some of it:
+    /// worth a hint at [`BinaryForm::Utf8`].
+    pub fn text_like_columns(&self, batch: &RecordBatch) -> Vec<String> {
+        let Ok(columns) = bind(&self.columns, self.options, batch) else { return Vec::new() };
+        let named = self.columns.iter().zip(&columns);
+        let text_like = named.filter(|(_, column)| column.is_text_like(batch.num_rows()));
+        text_like.map(|(plan, _)| plan.name.clone()).collect()
+    }
+
+    fn check(&self, columns: &[Column<'_>], rows: usize) -> Result<(), ValueError> {
+        for row in 0..rows {
+            for (plan, column) in self.columns.iter().zip(columns) {
+                if let Some(problem) = check::problem(column, row, self.options) {
+                    return Err(plan.value_error(row, problem));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bind<'a>(
+    plans: &'a [ColumnPlan],
+    options: JsonOptions,
+    batch: &'a RecordBatch,
+) -> Result<Vec<Column<'a>>, ValueError> {
+    let bound = plans.iter().enumerate().map(|(index, plan)| {
+        let array = batch.columns().get(index).map(AsRef::as_ref);
+        let column = array.and_then(|array| Column::bind(&plan.kind, array, options));
+        column.ok_or_else(|| plan.value_error(0, Problem::Type))
+    });
+    bound.collect()
+}
+
+/// The schema left after `--vectors none`: without top-level lists of floats.
+pub(crate) fn without_vectors(schema: &SchemaRef) -> Vec<String> {
+    let kept = schema.fields().iter().filter(|field| !plan::is_vector(field.data_type()));
+    kept.map(|field| field.name().clone()).collect()
+}

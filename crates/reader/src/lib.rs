@@ -1,0 +1,62 @@
+//! Reads the files of a VikingDB export, Parquet or JSON, as Arrow record batches or JSON Lines.
+//!
+//! - [`BatchReader`] is an iterator of Arrow record batches of exactly 100 rows; only the last
+//!   batch of a file may be shorter, whatever the sizes of the file's row groups.
+//! - [`drive`] pushes the same batches into a [`BatchSink`]; [`FnSink`] wraps a closure and
+//!   [`JsonLinesSink`] any [`std::io::Write`].
+//! - [`JsonLines`] turns one batch into JSON Lines in a byte buffer; its module states the
+//!   output contract.
+//! - [`Printer`] prints many files, Parquet and JSON exports alike, as one ordered stream with
+//!   a limit, an offset and a choice of columns.
+//!
+//! The crate is synchronous. It reads through the small [`Source`] trait, which files and
+//! [`bytes::Bytes`] implement, and knows no network. It never prints, exits or reads the
+//! environment. Damaged files become errors, panics inside the Parquet decoder included: the
+//! first use installs a panic hook that stays silent for those and hands every other panic to
+//! the hook that was there before.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use viking_reader::{BatchReader, FnSink, ReadOptions, drive};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example/1.parquet");
+//! let reader = BatchReader::open(path.as_ref(), &ReadOptions::default())?;
+//! let mut rows = 0;
+//! let mut sink = FnSink(|batch: &arrow_array::RecordBatch| {
+//!     rows += batch.num_rows();
+//!     ControlFlow::Continue(())
+//! });
+//! let summary = drive(reader, &mut sink)?;
+//! assert_eq!(summary.rows, rows as u64);
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod batch;
+mod error;
+mod footer;
+mod guard;
+mod json;
+mod jsonl;
+mod print;
+mod sink;
+mod source;
+mod write;
+
+// Depended on for its `std` feature alone: without it parquet validates text without CPU detection.
+use simdutf8 as _;
+
+pub use batch::{BATCH_ROWS, BatchReader, ReadOptions};
+pub use error::{Error, ErrorClass};
+pub use footer::Footer;
+pub use json::JsonExport;
+pub use jsonl::{
+    BinaryForm, Counts, DecimalForm, Int64Form, JsonLines, JsonOptions, NonFinite, Nulls, Problem,
+    ValueError, VectorForm,
+};
+pub use print::{FileRows, PrintOptions, Printer, Progress};
+pub use sink::{BatchSink, DriveError, FnSink, JsonLinesSink, Summary, drive};
+pub use source::{FileKind, FileSource, Source};

@@ -1,0 +1,375 @@
+//! [`Printer`]: many files as one ordered stream of JSON Lines.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, SchemaRef};
+
+use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
+use crate::error::Error;
+use crate::footer::Footer;
+use crate::json::{JsonExport, Members, write_compact};
+use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
+use crate::source::{FileKind, Source};
+use crate::write::RowWriter;
+
+/// What to print of the files, and how.
+#[derive(Debug, Clone)]
+pub struct PrintOptions {
+    /// Go on when a file has other columns than those before it.
+    pub allow_schema_change: bool,
+    /// Rows decoded and encoded at a time.
+    pub batch_rows: NonZeroUsize,
+    /// Top-level columns by exact name; `None` is all.
+    pub columns: Option<Vec<String>>,
+    /// Top-level columns left out.
+    pub drop: Vec<String>,
+    /// The output contract's choices.
+    pub json: JsonOptions,
+    /// At most this many rows, over all files.
+    pub limit: Option<u64>,
+    /// Rows left out at the start, over all files.
+    pub offset: u64,
+    /// Leave top-level lists of floats unread.
+    pub without_vectors: bool,
+}
+
+impl Default for PrintOptions {
+    fn default() -> Self {
+        Self {
+            allow_schema_change: false,
+            batch_rows: BATCH_ROWS,
+            columns: None,
+            drop: Vec::new(),
+            json: JsonOptions::default(),
+            limit: None,
+            offset: 0,
+            without_vectors: false,
+        }
+    }
+}
+
+/// How far a [`Printer`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that the output has taken.
+    pub bytes_written: u64,
+    /// Rows printed, those still in the buffer included.
+    pub rows: u64,
+}
+
+/// The rows of one file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileRows {
+    /// Rows the file has: by its footer, or counted for a JSON export that was read to its end.
+    pub rows: Option<u64>,
+    /// Rows printed.
+    pub printed: u64,
+}
+
+/// Prints files one after the other as JSON Lines, with one limit and one offset over all of them.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use std::sync::Arc;
+/// use viking_reader::{FileSource, PrintOptions, Printer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example");
+/// let mut lines = Vec::new();
+/// let options = PrintOptions { limit: Some(3), ..PrintOptions::default() };
+/// let mut printer = Printer::new(&mut lines, options);
+/// for name in ["1.parquet", "2.parquet"] {
+///     let path = format!("{folder}/{name}");
+///     let source = FileSource::open(path.as_ref())?;
+///     printer.print(name, Arc::new(source), &mut |_| ControlFlow::Continue(()))?;
+/// }
+/// printer.finish()?;
+/// assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Printer<W: Write> {
+    writer: RowWriter<W>,
+    options: PrintOptions,
+    /// The columns of the files so far.
+    schema: Option<SchemaRef>,
+    skip: u64,
+    left: Option<u64>,
+    rows: u64,
+    counts: Counts,
+    text_like: Option<Vec<String>>,
+}
+
+impl<W: Write> Printer<W> {
+    /// Prints to `out`, in pieces of whole rows.
+    pub fn new(out: W, options: PrintOptions) -> Self {
+        Self {
+            writer: RowWriter::new(out),
+            schema: None,
+            skip: options.offset,
+            left: options.limit,
+            rows: 0,
+            counts: Counts::default(),
+            text_like: None,
+            options,
+        }
+    }
+
+    /// Prints the rows of one file; `file` names it in errors. `each` is called after every batch
+    /// and ends the file early with a break. Rows before a failure are still written.
+    pub fn print(
+        &mut self,
+        file: &str,
+        source: Arc<dyn Source>,
+        each: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<FileRows, Error> {
+        let before = self.rows;
+        let outcome = match FileKind::of(file, source.as_ref()) {
+            Ok(FileKind::Parquet) => self.print_parquet(file, source, each),
+            Ok(FileKind::Json) => self.print_json(file, source, each),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(rows) => Ok(FileRows { rows, printed: self.rows - before }),
+            Err(error @ Error::Write(_)) => Err(error),
+            Err(error) => {
+                self.writer.flush()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the limit is reached, so that no file behind can add a row.
+    pub fn is_done(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// How far the printing is.
+    pub fn progress(&self) -> Progress {
+        Progress { bytes_written: self.writer.bytes_written(), rows: self.rows }
+    }
+
+    /// Values printed as something else than themselves.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Un-annotated binary columns whose first batch holds only valid UTF-8.
+    pub fn text_like_columns(&self) -> &[String] {
+        self.text_like.as_deref().unwrap_or_default()
+    }
+
+    /// Writes what is left in the buffer and flushes the output.
+    pub fn finish(&mut self) -> Result<Progress, Error> {
+        self.writer.flush()?;
+        Ok(self.progress())
+    }
+
+    fn print_parquet(
+        &mut self,
+        file: &str,
+        source: Arc<dyn Source>,
+        each: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Option<u64>, Error> {
+        let footer = Footer::read(file, &source)?;
+        self.compare_schema(file, footer.schema())?;
+        let rows = footer.rows();
+        let read = ReadOptions {
+            batch_rows: self.options.batch_rows,
+            columns: Some(self.chosen(file, footer.schema())?),
+            offset: self.skip.min(rows),
+            limit: self.left,
+        };
+        self.skip -= read.offset;
+        let first_row = read.offset;
+        let reader = BatchReader::with_footer(file, source, footer, &read)?;
+        let mut lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
+        let mut row = first_row;
+        for batch in reader {
+            let batch = batch?;
+            self.text_like.get_or_insert_with(|| lines.text_like_columns(&batch));
+            let encoded = lines.encode(&batch, self.writer.buffer());
+            encoded.map_err(|error| error.in_file(file, row))?;
+            row += batch.num_rows() as u64;
+            self.rows_added(batch.num_rows() as u64)?;
+            if each(self.progress()).is_break() {
+                break;
+            }
+        }
+        let counts = lines.counts();
+        self.counts.nonfinite += counts.nonfinite;
+        self.counts.null_map_keys += counts.null_map_keys;
+        self.counts.times_out_of_range += counts.times_out_of_range;
+        Ok(Some(rows))
+    }
+
+    fn print_json(
+        &mut self,
+        file: &str,
+        source: Arc<dyn Source>,
+        each: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Option<u64>, Error> {
+        self.refuse_type_options(file)?;
+        let (columns, drop) = (self.options.columns.clone(), self.options.drop.clone());
+        let members = Members {
+            columns: columns.as_deref(),
+            drop: &drop,
+            keep_nulls: self.options.json.nulls == Nulls::Keep,
+        };
+        let mut keys = HashSet::new();
+        let mut stopped = self.is_done();
+        if stopped {
+            return Ok(None);
+        }
+        let mut row = 0;
+        let rows = JsonExport::new(file, source).for_each_row(|text| {
+            row += 1;
+            if self.skip > 0 {
+                self.skip -= 1;
+                return Ok(ControlFlow::Continue(()));
+            }
+            self.write_json_row(text, &members, &mut keys).map_err(|error| Error::Json {
+                file: file.to_owned(),
+                row: row - 1,
+                detail: error.to_string(),
+            })?;
+            self.rows_added(1)?;
+            stopped = self.is_done() || each(self.progress()).is_break();
+            Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        let named = columns.iter().flatten().chain(&drop);
+        match named.into_iter().find(|&column| !keys.is_empty() && !keys.contains(column)) {
+            Some(column) if !stopped => {
+                Err(unknown_column(file, column, keys.iter().map(String::as_str)))
+            }
+            _ => Ok((!stopped).then_some(rows)),
+        }
+    }
+
+    fn write_json_row(
+        &mut self,
+        text: &str,
+        members: &Members<'_>,
+        keys: &mut HashSet<String>,
+    ) -> serde_json::Result<()> {
+        let out = self.writer.buffer();
+        if members.is_all() {
+            write_compact(text, out);
+        } else {
+            members.write(text, out, |key| {
+                if !keys.contains(key) {
+                    keys.insert(key.to_owned());
+                }
+            })?;
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    /// Options that need typed columns say nothing about JSON text.
+    fn refuse_type_options(&self, file: &str) -> Result<(), Error> {
+        let json = self.options.json;
+        let default = JsonOptions::default();
+        let used = [
+            (json.vectors != default.vectors || self.options.without_vectors, "--vectors"),
+            (json.int64 != default.int64, "--int64"),
+            (json.nonfinite != default.nonfinite, "--nonfinite"),
+            (json.binary != default.binary, "--binary"),
+            (json.decimal != default.decimal, "--decimal"),
+        ];
+        match used.into_iter().find(|(used, _)| *used) {
+            Some((_, option)) => Err(Error::ParquetOnly { file: file.to_owned(), option }),
+            None => Ok(()),
+        }
+    }
+
+    fn rows_added(&mut self, rows: u64) -> Result<(), Error> {
+        self.rows += rows;
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(rows);
+        }
+        self.writer.rows_added()
+    }
+
+    /// The columns to read, by name, in the file's order.
+    fn chosen(&self, file: &str, schema: &SchemaRef) -> Result<Vec<String>, Error> {
+        let names = || schema.fields().iter().map(|field| field.name().as_str());
+        let asked = self.options.columns.iter().flatten().chain(&self.options.drop);
+        if let Some(column) = asked.into_iter().find(|&column| names().all(|name| name != column)) {
+            return Err(unknown_column(file, column, names()));
+        }
+        let kept = if self.options.without_vectors {
+            jsonl::without_vectors(schema)
+        } else {
+            names().map(str::to_owned).collect()
+        };
+        let is_chosen = |name: &String| {
+            let is_named =
+                self.options.columns.as_ref().is_none_or(|columns| columns.contains(name));
+            is_named && !self.options.drop.contains(name)
+        };
+        Ok(kept.into_iter().filter(is_chosen).collect())
+    }
+
+    fn compare_schema(&mut self, file: &str, schema: &SchemaRef) -> Result<(), Error> {
+        let before = self.schema.get_or_insert_with(|| Arc::clone(schema));
+        if self.options.allow_schema_change {
+            return Ok(());
+        }
+        match first_difference(before, schema) {
+            Some(detail) => Err(Error::SchemaChanged { file: file.to_owned(), detail }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn first_difference(before: &SchemaRef, now: &SchemaRef) -> Option<String> {
+    let columns = before.fields().iter().zip(now.fields());
+    for (index, (before, now)) in columns.enumerate() {
+        if before.name() != now.name() || !is_same_type(before.data_type(), now.data_type()) {
+            return Some(format!(
+                "column {index} is {:?} of type {} instead of {:?} of type {}",
+                now.name(),
+                now.data_type(),
+                before.name(),
+                before.data_type()
+            ));
+        }
+    }
+    let (before, now) = (before.fields().len(), now.fields().len());
+    (before != now).then(|| format!("it has {now} columns instead of {before}"))
+}
+
+/// Whether two types print alike: whether an item or a member may be null does not matter, nor
+/// what the items of a list are called.
+fn is_same_type(before: &DataType, now: &DataType) -> bool {
+    match (before, now) {
+        (DataType::List(a), DataType::List(b))
+        | (DataType::LargeList(a), DataType::LargeList(b)) => {
+            is_same_type(a.data_type(), b.data_type())
+        }
+        (DataType::FixedSizeList(a, size), DataType::FixedSizeList(b, other_size)) => {
+            size == other_size && is_same_type(a.data_type(), b.data_type())
+        }
+        (DataType::Map(a, _), DataType::Map(b, _)) => match (a.data_type(), b.data_type()) {
+            (DataType::Struct(a), DataType::Struct(b)) => {
+                a.len() == b.len()
+                    && a.iter().zip(b).all(|(a, b)| is_same_type(a.data_type(), b.data_type()))
+            }
+            (a, b) => a == b,
+        },
+        (DataType::Struct(a), DataType::Struct(b)) => {
+            let mut members = a.iter().zip(b);
+            a.len() == b.len()
+                && members.all(|(a, b)| {
+                    a.name() == b.name() && is_same_type(a.data_type(), b.data_type())
+                })
+        }
+        (a, b) => a == b,
+    }
+}

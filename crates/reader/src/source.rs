@@ -1,0 +1,195 @@
+//! Where bytes come from: a length and reads of ranges.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::error::Error;
+
+/// Random access to the bytes of one file or object.
+pub trait Source: Send + Sync {
+    /// The length in bytes.
+    fn size(&self) -> u64;
+
+    /// The bytes of `range`, all of them: less is an [`io::ErrorKind::UnexpectedEof`] error.
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes>;
+}
+
+impl Source for Bytes {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let start = usize::try_from(range.start).ok();
+        let end = usize::try_from(range.end).ok();
+        match (start, end) {
+            (Some(start), Some(end)) if start <= end && end <= self.len() => {
+                Ok(self.slice(start..end))
+            }
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// A local file, read by position.
+#[derive(Debug)]
+pub struct FileSource {
+    file: File,
+    size: u64,
+}
+
+impl FileSource {
+    /// Opens the regular file at `path`.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::new(path).map_err(|source| Error::io(&path.display().to_string(), source))
+    }
+
+    fn new(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Self::from_file(file)
+    }
+
+    /// Takes a file that is open already, such as a temporary file without a name.
+    pub fn from_file(file: File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        Ok(Self { file, size })
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+        }
+        #[cfg(windows)]
+        {
+            let mut done = 0;
+            while done < buffer.len() {
+                let at = offset + done as u64;
+                match std::os::windows::fs::FileExt::seek_read(&self.file, &mut buffer[done..], at)?
+                {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    read => done += read,
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+impl Source for FileSource {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        if range.start > range.end || range.end > self.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        let mut buffer = vec![0; length];
+        self.fill(&mut buffer, range.start)?;
+        Ok(buffer.into())
+    }
+}
+
+/// What a file holds, told by its first bytes. Only a file without bytes is told by its name:
+/// `.json`, `.jsonl` and `.ndjson` are exports without rows, anything else is a broken Parquet file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A JSON export: lines, or one array.
+    Json,
+    /// A Parquet file.
+    Parquet,
+}
+
+impl FileKind {
+    /// Looks at the first bytes of `source`; `file` names it in errors.
+    pub fn of(file: &str, source: &dyn Source) -> Result<Self, Error> {
+        let size = source.size();
+        if size == 0 {
+            return match file.rsplit('.').next() {
+                Some("json" | "jsonl" | "ndjson") => Ok(Self::Json),
+                _ => Err(Error::Empty { file: file.to_owned() }),
+            };
+        }
+        let head = source.read(0..size.min(64)).map_err(|source| Error::io(file, source))?;
+        if head.starts_with(b"PAR1") {
+            return Ok(Self::Parquet);
+        }
+        if head.starts_with(b"PARE") {
+            return Err(Error::Encrypted { file: file.to_owned() });
+        }
+        match head.trim_ascii_start().first() {
+            Some(b'{' | b'[') => Ok(Self::Json),
+            // All white space is an export without rows.
+            None => Ok(Self::Json),
+            Some(_) => Err(Error::UnknownKind {
+                file: file.to_owned(),
+                start: format!("\"{}\"", head[..head.len().min(8)].escape_ascii()),
+            }),
+        }
+    }
+}
+
+/// Presents a [`Source`] to the `parquet` crate.
+#[derive(Clone)]
+pub(crate) struct ParquetInput(pub(crate) Arc<dyn Source>);
+
+/// Page headers are a few dozen bytes; one small read nearly always holds them.
+const HEADER_READ_BYTES: usize = 512;
+
+impl Length for ParquetInput {
+    fn len(&self) -> u64 {
+        self.0.size()
+    }
+}
+
+impl ChunkReader for ParquetInput {
+    type T = BufReader<SourceReader>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let reader = SourceReader { source: Arc::clone(&self.0), position: start };
+        Ok(BufReader::with_capacity(HEADER_READ_BYTES, reader))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let end = start
+            .checked_add(length as u64)
+            .ok_or_else(|| ParquetError::EOF("a range beyond the file".to_owned()))?;
+        Ok(self.0.read(start..end)?)
+    }
+}
+
+/// Reads a [`Source`] from a position onwards.
+pub(crate) struct SourceReader {
+    source: Arc<dyn Source>,
+    position: u64,
+}
+
+impl SourceReader {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        Self { source, position: 0 }
+    }
+}
+
+impl Read for SourceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.source.size().saturating_sub(self.position);
+        let length = left.min(buffer.len() as u64);
+        let bytes = self.source.read(self.position..self.position + length)?;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        self.position += length;
+        Ok(bytes.len())
+    }
+}
