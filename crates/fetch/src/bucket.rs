@@ -1,0 +1,221 @@
+//! Opening a bucket of TOS: the one place where its address is built.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::connection::{Connector, client};
+use crate::error::Error;
+
+/// The access key, secret and, for temporary keys, session token of TOS. `Debug` masks them.
+#[derive(Clone)]
+pub struct Keys {
+    access_key: String,
+    secret_key: SecretString,
+    session_token: Option<SecretString>,
+}
+
+impl Keys {
+    /// White space around the parts is dropped.
+    pub fn new(access_key: &str, secret_key: String, session_token: Option<String>) -> Self {
+        let secret = |text: String| SecretString::from(text.trim().to_owned());
+        Self {
+            access_key: access_key.trim().to_owned(),
+            secret_key: secret(secret_key),
+            session_token: session_token.map(secret),
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// The public S3 endpoint of TOS in a region.
+pub fn tos_endpoint(region: &str) -> String {
+    format!("https://tos-s3-{region}.volces.com")
+}
+
+/// How a bucket is reached.
+#[derive(Debug, Clone)]
+pub struct BucketOptions {
+    /// Take plain http beyond this machine.
+    pub allow_http: bool,
+    /// The service's address without the bucket, as [`tos_endpoint`] gives it.
+    pub endpoint: String,
+    /// Keys.
+    pub keys: Keys,
+    /// How long the other side may stay silent.
+    pub read_timeout: Duration,
+    /// The region that goes into signatures.
+    pub region: String,
+    /// How often a request is repeated after a passing fault.
+    pub retries: usize,
+}
+
+impl BucketOptions {
+    /// Five retries, 30 s of silence, https.
+    pub fn new(endpoint: &str, region: &str, keys: Keys) -> Self {
+        Self {
+            allow_http: false,
+            endpoint: endpoint.to_owned(),
+            keys,
+            read_timeout: Duration::from_secs(30),
+            region: region.to_owned(),
+            retries: 5,
+        }
+    }
+}
+
+/// One bucket of TOS.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub(crate) name: String,
+    pub(crate) store: Arc<dyn ObjectStore>,
+}
+
+impl Bucket {
+    /// Builds the address and the client; nothing is sent yet.
+    pub fn open(name: &str, options: &BucketOptions) -> Result<Self, Error> {
+        let address = Address::new(name, options)?;
+        let bad = |problem: String| Error::Endpoint { endpoint: options.endpoint.clone(), problem };
+        let allow_http = options.allow_http || address.is_loopback;
+        let http = client(&address.host, address.is_loopback, allow_http, options.read_timeout)
+            .map_err(|error| bad(error.to_string()))?;
+        let retry = RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: options.retries,
+            retry_timeout: Duration::from_secs(180),
+        };
+        // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
+        let mut builder = AmazonS3Builder::new()
+            .with_endpoint(&address.url)
+            .with_virtual_hosted_style_request(true)
+            .with_bucket_name(name)
+            .with_region(&options.region)
+            .with_access_key_id(&options.keys.access_key)
+            .with_secret_access_key(options.keys.secret_key.expose_secret())
+            .with_allow_http(allow_http)
+            .with_conditional_put(S3ConditionalPut::Disabled)
+            .with_retry(retry)
+            .with_http_connector(Connector(http));
+        if let Some(token) = &options.keys.session_token {
+            builder = builder.with_token(token.expose_secret());
+        }
+        let store = builder.build().map_err(|error| bad(error.to_string()))?;
+        Ok(Self { name: name.to_owned(), store: Arc::new(store) })
+    }
+
+    /// The name of the bucket.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The root of a bucket: `scheme://bucket.host[:port]`, without a slash at the end.
+struct Address {
+    url: String,
+    host: String,
+    is_loopback: bool,
+}
+
+impl Address {
+    fn new(bucket: &str, options: &BucketOptions) -> Result<Self, Error> {
+        let given = &options.endpoint;
+        let bad = |problem: &str| Error::Endpoint {
+            endpoint: given.clone(),
+            problem: problem.to_owned(),
+        };
+        let with_scheme =
+            if given.contains("://") { given.clone() } else { format!("https://{given}") };
+        let url = Url::parse(&with_scheme).map_err(|_| bad("it is not a URL"))?;
+        let host = url.host_str().unwrap_or_default();
+        if host.is_empty()
+            || url.path() != "/"
+            || url.query().is_some()
+            || !url.username().is_empty()
+        {
+            return Err(bad(
+                "it must be a scheme and a host, with nothing behind; the bucket goes before the host",
+            ));
+        }
+        if host.parse::<IpAddr>().is_ok() || host.starts_with('[') {
+            return Err(bad(
+                "TOS takes the bucket in the host name, which a bare address does not have",
+            ));
+        }
+        if host.starts_with(&format!("{bucket}.")) {
+            return Err(bad("it has the bucket in its host name already; leave it out"));
+        }
+        if let Some(region) = native_region(host) {
+            let fix = host.replacen("tos-", "tos-s3-", 1);
+            return Err(bad(&format!(
+                "it is the native endpoint of {region}, which S3 clients cannot use; take {fix}"
+            )));
+        }
+        let is_loopback = host == "localhost" || host.ends_with(".localhost");
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback || options.allow_http => {}
+            "http" => {
+                return Err(bad(
+                    "plain http would send the rows in the clear; use https, or allow http",
+                ));
+            }
+            _ => return Err(bad("its scheme must be https")),
+        }
+        let host = format!("{bucket}.{host}");
+        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        Ok(Self { url: format!("{}://{host}{port}", url.scheme()), host, is_loopback })
+    }
+}
+
+/// The region in the host of TOS's own protocol, `tos-REGION.volces.com`.
+fn native_region(host: &str) -> Option<&str> {
+    let rest = host.strip_prefix("tos-").filter(|rest| !rest.starts_with("s3-"))?;
+    let (region, domain) = rest.split_once('.')?;
+    matches!(domain, "volces.com" | "ivolces.com" | "bytepluses.com").then_some(region)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(endpoint: &str) -> Result<String, String> {
+        let options =
+            BucketOptions::new(endpoint, "cn-beijing", Keys::new("a", String::new(), None));
+        Address::new("demo", &options).map(|address| address.url).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_bucket_goes_into_the_host_name() {
+        let expected = "https://demo.tos-s3-cn-beijing.volces.com";
+        assert_eq!(address(&tos_endpoint("cn-beijing")).unwrap(), expected);
+        assert_eq!(address("tos-s3-cn-beijing.volces.com/").unwrap(), expected);
+        assert_eq!(address("http://tos.localhost:81").unwrap(), "http://demo.tos.localhost:81");
+    }
+
+    #[test]
+    fn addresses_that_would_list_nothing_are_refused_with_the_fix() {
+        let cases = [
+            ("https://demo.tos-s3-cn-beijing.volces.com", "leave it out"),
+            ("https://tos-cn-beijing.volces.com", "tos-s3-cn-beijing.volces.com"),
+            ("https://tos-s3-cn-beijing.volces.com/demo", "nothing behind"),
+            ("http://tos-s3-cn-beijing.volces.com", "https"),
+            ("http://127.0.0.1:80", "bare address"),
+            ("ftp://tos-s3-cn-beijing.volces.com", "scheme"),
+        ];
+        for (endpoint, expected) in cases {
+            let message = address(endpoint).unwrap_err();
+            assert!(message.contains(expected), "{endpoint}: {message}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What can go wrong between us, TOS and the local disk.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Who has to act on an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The bytes are not what they should be, or a key cannot be kept.
+    Data,
+    /// Keys or permission were refused.
+    Denied,
+    /// The local disk failed.
+    Local,
+    /// The bucket or object does not exist.
+    NotFound,
+    /// TOS or the way to it failed, after all retries.
+    Passing,
+    /// The settings are wrong.
+    Usage,
+}
+
+/// TOS's own word on why it did not do what we asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", refusal_text(self))]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The code of the XML answer, for example `NoSuchKey`; empty if there was none.
+    pub code: String,
+    /// The message of the XML answer.
+    pub message: String,
+    /// The id to quote to the vendor's support.
+    pub request_id: Option<String>,
+    /// TOS's finer error code, from `x-amz-ec`.
+    pub ec: Option<String>,
+}
+
+/// An error of this crate. Messages leave the cause to `source()`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What arrived is not the object that was listed.
+    #[error("object {key} arrived damaged: {detail}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The address of TOS is unusable.
+    #[error("the TOS endpoint {endpoint:?} cannot be used: {problem}")]
+    Endpoint {
+        /// As given.
+        endpoint: String,
+        /// What is wrong, with the fix.
+        problem: String,
+    },
+    /// There is a file already where an object should go.
+    #[error("{} exists already and is not part of this download", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An object's key cannot become a file name.
+    #[error("the object key {key:?} cannot be downloaded: {problem}")]
+    Key {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The local disk failed.
+    #[error("cannot {action} {}", path.display())]
+    Local {
+        /// What we were doing.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The object or bucket could not be read.
+    #[error("{action} tos://{bucket}/{key} failed")]
+    Store {
+        /// What we were doing.
+        action: &'static str,
+        /// The bucket.
+        bucket: String,
+        /// The object or prefix.
+        key: String,
+        /// The cause.
+        #[source]
+        source: Box<Cause>,
+    },
+}
+
+/// Why TOS could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// TOS answered and refused.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// No usable answer came.
+    #[error("no usable answer from TOS: {0}")]
+    Transport(String),
+}
+
+impl Error {
+    /// Who has to act.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Damaged { .. } | Self::Key { .. } => ErrorClass::Data,
+            Self::Endpoint { .. } | Self::Exists { .. } => ErrorClass::Usage,
+            Self::Local { .. } => ErrorClass::Local,
+            Self::Store { source, .. } => match source.as_ref() {
+                Cause::Refused(refusal) => refusal.class(),
+                Cause::Transport(_) => ErrorClass::Passing,
+            },
+        }
+    }
+
+    /// What TOS said, if it was TOS who refused.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Store { source, .. } => match source.as_ref() {
+                Cause::Refused(refusal) => Some(refusal),
+                Cause::Transport(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(crate) fn store(
+        action: &'static str,
+        bucket: &str,
+        key: &str,
+        error: &object_store::Error,
+    ) -> Self {
+        if let object_store::Error::InvalidPath { source } = error {
+            return Self::Key { key: key.to_owned(), problem: source.to_string() };
+        }
+        let cause = match refusal_in(error) {
+            Some(refusal) => Cause::Refused(refusal.clone()),
+            None => Cause::Transport(root_of(error)),
+        };
+        Self::Store {
+            action,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            source: Box::new(cause),
+        }
+    }
+
+    pub(crate) fn local(action: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        Self::Local { action, path: path.to_owned(), source }
+    }
+}
+
+impl Refusal {
+    /// Who has to act.
+    pub fn class(&self) -> ErrorClass {
+        match (self.code.as_str(), self.status) {
+            // The address has the wrong form or region: no key would help.
+            ("InvalidPathAccess" | "CrossRegionAccessError", _) => ErrorClass::Usage,
+            ("PreconditionFailed", _) | (_, 412 | 416) => ErrorClass::Data,
+            (_, 401 | 403) => ErrorClass::Denied,
+            (_, 404) => ErrorClass::NotFound,
+            (_, 408 | 429 | 500..) => ErrorClass::Passing,
+            _ => ErrorClass::Usage,
+        }
+    }
+}
+
+/// The refusal that our HTTP service put at the bottom of an error of `object_store`.
+pub(crate) fn refusal_in(error: &object_store::Error) -> Option<&Refusal> {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if let Some(refusal) = error.downcast_ref::<Refusal>() {
+            return Some(refusal);
+        }
+        link = error.source();
+    }
+    None
+}
+
+/// The innermost cause: every layer above repeats the ones below in its own text.
+fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut link = error;
+    while let Some(source) = link.source() {
+        link = source;
+    }
+    link.to_string()
+}
+
+fn refusal_text(refusal: &Refusal) -> String {
+    let Refusal { status, code, message, request_id, ec } = refusal;
+    let mut text = format!("TOS answered HTTP {status}");
+    if !code.is_empty() {
+        text += &format!(" {code}");
+    }
+    if !message.is_empty() {
+        text += &format!(": {message}");
+    }
+    if let Some(ec) = ec {
+        text += &format!(" [ec {ec}]");
+    }
+    if let Some(id) = request_id {
+        text += &format!(" [request id {id}]");
+    }
+    text
+}
+
+const _: () = assert!(size_of::<Error>() <= 96, "errors travel in every result");
