@@ -1,1 +1,166 @@
-fn main() {}
+//! `viking-export`: exports a VikingDB collection and streams its rows as JSON Lines.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod download;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod exit;
+mod files;
+mod output;
+mod printing;
+mod report;
+mod run;
+mod run_folder;
+mod settings;
+mod signals;
+mod task;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Parser;
+
+use args::{Cli, Command, TalkArgs};
+use exit::{Exit, Failure, Outcome};
+use printing::Stop;
+use report::Report;
+use settings::Service;
+use signals::Signals;
+
+/// What every verb may need.
+#[derive(Debug)]
+struct Context {
+    service: Service,
+    report: Report,
+    stop: Stop,
+    detach: Detach,
+}
+
+/// What to say when the user stops us: what goes on, and how to go on.
+#[derive(Debug, Default)]
+struct Detach(Mutex<Vec<String>>);
+
+impl Detach {
+    fn set(&self, lines: Vec<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Clean-up after a signal takes no longer.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let report = Report::new(&cli.talk);
+    log_to_stderr(&cli.talk);
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                report.failure(&Failure::local("cannot start", error));
+                return ExitCode::from(Exit::Local.code());
+            }
+        };
+    let context = Arc::new(Context {
+        service: Service::new(&cli.service),
+        report,
+        stop: Stop::default(),
+        detach: Detach::default(),
+    });
+    let outcome = runtime.block_on(until_stopped(Arc::clone(&context), cli));
+    // A write that is stuck in a full pipe must not hold the program.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            context.report.failure(&failure);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// Does the work until it is done or a signal comes.
+async fn until_stopped(context: Arc<Context>, cli: Cli) -> Outcome<()> {
+    #[cfg(feature = "embedded")]
+    if let Command::Emulator(args) = &cli.command {
+        return embedded::serve(args).await;
+    }
+    let mut signals = Signals::new()?;
+    let exit = tokio::select! {
+        outcome = dispatch(&context, cli) => return outcome,
+        exit = signals.next() => exit,
+    };
+    context.stop.ask();
+    // A second signal leaves at once.
+    tokio::select! {
+        () = context.stop.wait_until_idle(STOP_LIMIT) => {}
+        _ = signals.next() => {}
+    }
+    let word = if exit == Exit::Interrupted { "interrupted" } else { "terminated" };
+    Err(context.detach.take().into_iter().fold(Failure::say(exit, word), Failure::hint))
+}
+
+async fn dispatch(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
+    #[cfg(feature = "embedded")]
+    if cli.service.embedded {
+        let emulator = embedded::start().await?;
+        let service = Service::embedded(emulator.ready());
+        let context = Context {
+            service,
+            report: Report::new(&cli.talk),
+            stop: context.stop.clone(),
+            detach: Detach::default(),
+        };
+        return verb(&Arc::new(context), cli).await;
+    }
+    verb(context, cli).await
+}
+
+async fn verb(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
+    match &cli.command {
+        Command::Run(args) => run::run(context, args).await,
+        Command::Resume(args) => run::resume(context, args).await,
+        Command::Submit(args) => task::submit(context, args).await,
+        Command::Wait(args) => task::wait(context, args).await,
+        Command::Status(args) => task::status(context, args).await,
+        Command::List(args) => task::list(context, args).await,
+        Command::Confirm(args) => task::confirm(context, args).await,
+        Command::Cancel(args) => task::cancel(context, &cli.talk, args).await,
+        Command::Fetch(args) => download::fetch(context, args).await,
+        Command::Cat(_) | Command::Schema(_) | Command::Count(_) => {
+            let context = Arc::clone(context);
+            let local = tokio::task::spawn_blocking(move || match &cli.command {
+                Command::Cat(args) => files::cat(&context, args),
+                Command::Schema(args) => files::schema(args),
+                Command::Count(args) => files::count(args),
+                _ => Ok(()),
+            });
+            local.await.map_err(|error| Failure::new(Exit::Bug, error))?
+        }
+        #[cfg(feature = "embedded")]
+        Command::Emulator(args) => embedded::serve(args).await,
+    }
+}
+
+fn log_to_stderr(talk: &TalkArgs) {
+    let filter = match (&talk.log, talk.verbose) {
+        (Some(filter), _) => filter.clone(),
+        (None, 0) => return,
+        (None, 1) => "viking_api=info,viking_fetch=info,viking_export=info".to_owned(),
+        (None, _) => {
+            "viking_api=debug,viking_fetch=debug,viking_export=debug,object_store=info".to_owned()
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}

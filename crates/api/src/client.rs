@@ -13,7 +13,7 @@ use crate::answer;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::export::ExportSpec;
+use crate::export::{ExportSpec, TosPath};
 use crate::sign::{self, Scope};
 use crate::task::{Collection, Task, TaskId};
 
@@ -84,6 +84,24 @@ impl Client {
         Ok(Self { http, endpoint, credentials, clock: Arc::new(clock) })
     }
 
+    /// Whether the service runs on this machine.
+    pub fn is_local(&self) -> bool {
+        self.endpoint.is_loopback()
+    }
+
+    /// The task that writes to this path, if the list of tasks has one. The service may show a
+    /// task a moment after it accepted it, so the list is read several times.
+    pub async fn find_export(&self, to: &TosPath) -> Result<Option<TaskId>, Error> {
+        let tos_path = to.as_task_param();
+        let search = || async { self.search(&tos_path).await?.ok_or(None) };
+        let found = search.retry(ADOPT_BACKOFF).when(|error: &Option<Error>| error.is_none()).await;
+        match found {
+            Ok(task) => Ok(Some(task.id)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
+    }
+
     /// Creates an export task. The request is sent once. If its fate is unclear, the list of
     /// tasks is searched for one that writes to the same path, and that task is returned.
     pub async fn submit_export(&self, spec: &ExportSpec) -> Result<TaskId, Error> {
@@ -98,13 +116,11 @@ impl Client {
             Err(error) => return Err(error),
         };
         tracing::warn!(error = %unclear, "no clear answer to create; searching the list of tasks");
-        let tos_path = spec.to.as_task_param();
-        let search = || async { self.find_export(&tos_path).await?.ok_or(None) };
-        let found = search.retry(ADOPT_BACKOFF).when(|error: &Option<Error>| error.is_none()).await;
-        match found {
-            Ok(task) => Ok(task.id),
-            Err(Some(error)) => Err(error),
-            Err(None) => Err(Error::Unclear { tos_path, source: Box::new(unclear) }),
+        match self.find_export(&spec.to).await? {
+            Some(task) => Ok(task),
+            None => {
+                Err(Error::Unclear { tos_path: spec.to.as_task_param(), source: Box::new(unclear) })
+            }
         }
     }
 
@@ -151,7 +167,7 @@ impl Client {
         Ok(Collection::from_v1(name, &data))
     }
 
-    async fn find_export(&self, tos_path: &str) -> Result<Option<Task>, Option<Error>> {
+    async fn search(&self, tos_path: &str) -> Result<Option<Task>, Option<Error>> {
         let tasks = self.tasks().await.map_err(Some)?;
         let is_ours = |task: &Task| {
             task.tos_path.as_deref().map(|path| path.trim_end_matches('/')) == Some(tos_path)

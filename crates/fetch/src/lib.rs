@@ -36,7 +36,7 @@ mod listing;
 mod schedule;
 
 pub use bucket::{Bucket, BucketOptions, Keys, tos_endpoint};
-pub use error::{Error, ErrorClass, Refusal};
+pub use error::{Cause, Error, ErrorClass, Refusal};
 pub use event::{Event, NoObserver, Observer};
 pub use listing::{Listing, RemoteObject};
 pub use schedule::{Report, fetch};

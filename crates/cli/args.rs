@@ -1,0 +1,373 @@
+//! The command line as it is typed.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// Export a VikingDB collection and stream its rows as JSON Lines.
+#[derive(Debug, Parser)]
+#[command(name = "viking-export", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    after_help = "Keys are read from VOLCENGINE_ACCESS_KEY and VOLCENGINE_SECRET_KEY (and VOLCENGINE_SESSION_TOKEN).\n\
+    Exit codes: 0 done, 2 usage, 3 keys or permission, 4 not found, 5 task failed, 6 task not finished,\n\
+    7 transfer failed, 8 bad data, 9 local disk or output, 130 interrupted."
+)]
+#[command(before_long_help = "Examples:\n  \
+    viking-export run example --all --to tos://bucket/exports | jq .city\n  \
+    viking-export run example --filter '[{\"op\":\"must\",\"field\":\"city\",\"conds\":[\"beijing\"]}]' --to tos://bucket/exports\n  \
+    viking-export cat export.parquet -c id,city -n 10\n  \
+    viking-export run example --all --to tos://demo/exports --embedded")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Export a collection, download it and print its rows
+    Run(RunArgs),
+    /// Go on with an interrupted run
+    Resume(ResumeArgs),
+    /// Create the export task and print its id
+    Submit(SubmitArgs),
+    /// Follow a task to its end and print where it wrote
+    Wait(TaskArgs),
+    /// Show a task
+    Status(ShowTaskArgs),
+    /// List the tasks of a collection
+    List(ListArgs),
+    /// Confirm a task that waits for it
+    Confirm(TaskArgs),
+    /// End a task on the server
+    Cancel(TaskArgs),
+    /// Download the objects of an export
+    Fetch(FetchArgs),
+    /// Print the rows of files
+    Cat(CatArgs),
+    /// Show the columns of files
+    Schema(FilesArgs),
+    /// Count the rows of files
+    Count(FilesArgs),
+    /// Serve a local VikingDB and TOS
+    #[cfg(feature = "embedded")]
+    Emulator(EmulatorArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Talk")]
+pub(crate) struct TalkArgs {
+    /// Show more: -v what happens, -vv every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Show errors only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// How progress is shown on stderr
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORM",
+        default_value = "auto",
+        env = "VIKING_EXPORT_PROGRESS"
+    )]
+    pub(crate) progress: ProgressForm,
+    /// Colour on stderr
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+    /// Never ask; what would be asked is refused
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// Answer every question with yes
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// What to log, instead of -v, for example `viking_api=debug`
+    #[arg(long, global = true, hide = true, value_name = "FILTER", env = "VIKING_EXPORT_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressForm {
+    /// A bar on a terminal, plain lines elsewhere
+    Auto,
+    Bar,
+    Plain,
+    Json,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct ServiceArgs {
+    /// The region of the service
+    #[arg(long, global = true, env = "VOLCENGINE_REGION", default_value = "cn-beijing")]
+    pub(crate) region: String,
+    /// The address of VikingDB, if it is not the region's own
+    #[arg(long, global = true, value_name = "URL", env = "VIKING_EXPORT_ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// The address of TOS without the bucket, if it is not the region's own
+    #[arg(long, global = true, value_name = "URL", env = "VIKING_EXPORT_TOS_ENDPOINT")]
+    pub(crate) tos_endpoint: Option<String>,
+    /// Use plain http to other machines as well
+    #[arg(long, global = true)]
+    pub(crate) allow_http: bool,
+    /// Use a VikingDB and TOS inside this process, with the collection `example`
+    #[cfg(feature = "embedded")]
+    #[arg(long, global = true)]
+    pub(crate) embedded: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transfer")]
+pub(crate) struct TransferArgs {
+    /// Objects downloaded at once
+    #[arg(short, long, default_value = "4", env = "VIKING_EXPORT_JOBS")]
+    pub(crate) jobs: NonZeroU16,
+    /// How often a request is repeated after a passing fault
+    #[arg(long, default_value_t = 5)]
+    pub(crate) retries: u8,
+}
+
+/// What to export.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Export")]
+pub(crate) struct ExportArgs {
+    /// The collection
+    pub(crate) collection: String,
+    /// Export every row
+    #[arg(long, required_unless_present = "filter", conflicts_with = "filter")]
+    pub(crate) all: bool,
+    /// Export the rows that satisfy these conditions: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON")]
+    pub(crate) filter: Option<String>,
+    /// Where in TOS the export goes; each run gets a folder of its own below
+    #[arg(long, value_name = "tos://BUCKET/PREFIX", env = "VIKING_EXPORT_TO")]
+    pub(crate) to: String,
+    /// The files that are written
+    #[arg(long, value_name = "TYPE", default_value = "parquet")]
+    pub(crate) file_type: FileTypeArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileTypeArg {
+    Json,
+    Parquet,
+}
+
+/// What is printed of the rows, and how.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Rows")]
+pub(crate) struct RowArgs {
+    /// Only these columns, in the file's order
+    #[arg(short, long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Not these columns
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) drop: Vec<String>,
+    /// At most this many rows
+    #[arg(short = 'n', long, value_name = "ROWS")]
+    pub(crate) limit: Option<u64>,
+    /// Leave out this many rows at the start
+    #[arg(long, value_name = "ROWS", default_value_t = 0)]
+    pub(crate) offset: u64,
+    /// Top-level lists of floats
+    #[arg(long, value_name = "FORM", default_value = "array")]
+    pub(crate) vectors: Vectors,
+    /// 64-bit integers; `string` for readers that lose digits beyond 2^53
+    #[arg(long, value_name = "FORM", default_value = "number")]
+    pub(crate) int64: NumberOrString,
+    /// NaN and infinities
+    #[arg(long, value_name = "FORM", default_value = "null")]
+    pub(crate) nonfinite: NonFiniteArg,
+    /// Binary values
+    #[arg(long, value_name = "FORM", default_value = "base64")]
+    pub(crate) binary: BinaryArg,
+    /// Decimals
+    #[arg(long, value_name = "FORM", default_value = "number")]
+    pub(crate) decimal: NumberOrString,
+    /// Top-level nulls
+    #[arg(long, value_name = "FORM", default_value = "keep")]
+    pub(crate) nulls: NullsArg,
+    /// Rows decoded at a time
+    #[arg(long, value_name = "ROWS", default_value = "100")]
+    pub(crate) batch_rows: Option<NonZeroUsize>,
+    /// Go on when a file has other columns than those before it
+    #[arg(long)]
+    pub(crate) allow_schema_change: bool,
+}
+
+/// Where rows go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Write the rows to this file; - is stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+macro_rules! value_enum {
+    ($name:ident, $default:ident $(, $other:ident)+) => {
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub(crate) enum $name {
+            #[default]
+            $default,
+            $($other,)+
+        }
+    };
+}
+
+value_enum!(Vectors, Array, Base64, None);
+value_enum!(NumberOrString, Number, String);
+value_enum!(NonFiniteArg, Null, String, Error);
+value_enum!(BinaryArg, Base64, Hex, Utf8);
+value_enum!(NullsArg, Keep, Drop);
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
+    /// The run folder; a folder of an equal run is gone on with
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Remove the data files once their rows are printed and proven
+    #[arg(long)]
+    pub(crate) discard: bool,
+    /// Give up following the task after this long, for example 90m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<SignedDuration>,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run folder
+    pub(crate) dir: PathBuf,
+    /// Remove the data files once their rows are printed and proven
+    #[arg(long)]
+    pub(crate) discard: bool,
+    /// Give up following the task after this long, for example 90m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<SignedDuration>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// The task's id
+    pub(crate) task: String,
+    /// Give up after this long, for example 90m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowTaskArgs {
+    /// The task's id
+    pub(crate) task: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The collection
+    pub(crate) collection: String,
+    /// Print JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Where the objects are
+    #[arg(
+        value_name = "tos://BUCKET/PREFIX",
+        required_unless_present = "task",
+        conflicts_with = "task"
+    )]
+    pub(crate) from: Option<String>,
+    /// The task that wrote them
+    #[arg(long, value_name = "ID")]
+    pub(crate) task: Option<String>,
+    /// The folder for the files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatArgs {
+    /// Files, folders, patterns, or - for stdin
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilesArgs {
+    /// Files, folders, patterns, or - for stdin
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+pub(crate) struct EmulatorArgs {
+    /// A folder of collections, each a folder of Parquet files; otherwise the collection `example`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) collections: Option<PathBuf>,
+    /// The port of VikingDB; the system picks one if left out
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// The port of TOS; the system picks one if left out
+    #[arg(long, default_value_t = 0)]
+    pub(crate) tos_port: u16,
+    /// What goes wrong, for example tos-cut=2
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) fault: Vec<viking_emulator::Fault>,
+    /// Milliseconds a task stays in each of its states
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    pub(crate) state_time: u64,
+    /// Rows of each exported object
+    #[arg(long, value_name = "ROWS", default_value = "4999")]
+    pub(crate) object_rows: NonZeroUsize,
+}

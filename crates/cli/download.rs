@@ -1,0 +1,206 @@
+//! Downloads the objects of a run folder, and the verb fetch.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use serde_json::json;
+use viking_api::{TaskId, TosPath};
+use viking_fetch::{Bucket, Event, Observer};
+
+use crate::Context;
+use crate::args::{FetchArgs, TransferArgs};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::report::{Progress, Report};
+use crate::run_folder::{ObjectRecord, Request, RunFolder};
+use crate::task::follow;
+
+/// The progress bar moves this often.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Counts that the download and the printing keep up to date.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    pub(crate) rows: AtomicU64,
+    bytes: AtomicU64,
+    bytes_total: AtomicU64,
+    objects: AtomicUsize,
+    objects_total: AtomicUsize,
+}
+
+impl Meter {
+    fn progress(&self) -> Progress {
+        Progress {
+            objects: self.objects.load(Ordering::Relaxed),
+            objects_total: self.objects_total.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            bytes_total: self.bytes_total.load(Ordering::Relaxed),
+            rows: self.rows.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Runs `work` and shows how far it is.
+    pub(crate) async fn show<T>(&self, report: &Report, work: impl Future<Output = T>) -> T {
+        let ticks = async {
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                ticks.tick().await;
+                report.progress(self.progress());
+            }
+        };
+        let done = tokio::select! {
+            done = work => done,
+            () = ticks => std::future::pending().await,
+        };
+        report.clear();
+        done
+    }
+}
+
+/// Lists the objects below `from`.
+pub(crate) async fn list(
+    bucket: &Bucket,
+    from: &TosPath,
+    report: &Report,
+) -> Outcome<Vec<ObjectRecord>> {
+    report.note("list", &format!("listing {from}"), json!({"from": from.to_string()}));
+    let listing = bucket.list(from.prefix()).await?;
+    let bytes: u64 = listing.objects.iter().map(|object| object.size).sum();
+    let count = listing.objects.len();
+    report.note(
+        "listed",
+        &format!("{count} objects, {}", indicatif::HumanBytes(bytes)),
+        json!({"objects": count, "bytes": bytes, "skipped": listing.skipped}),
+    );
+    Ok(listing.objects.into_iter().map(ObjectRecord::from).collect())
+}
+
+/// Loads the objects of the receipt that are not in the folder yet. `landed` hears the place of
+/// each that is, now or later.
+pub(crate) async fn load(
+    bucket: &Bucket,
+    folder: &RunFolder,
+    args: &TransferArgs,
+    meter: &Meter,
+    report: &Report,
+    landed: Option<Sender<usize>>,
+) -> Outcome<()> {
+    let objects = folder.receipt.objects.as_deref().unwrap_or_default();
+    meter.objects_total.store(objects.len(), Ordering::Relaxed);
+    meter.bytes_total.store(objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
+    let (present, missing): (BTreeSet<usize>, BTreeSet<usize>) =
+        (0..objects.len()).partition(|&place| folder.has(&objects[place]));
+    for place in present {
+        meter.objects.fetch_add(1, Ordering::Relaxed);
+        meter.bytes.fetch_add(objects[place].size, Ordering::Relaxed);
+        if let Some(landed) = &landed {
+            // Where the printing has ended, nobody waits for the file.
+            landed.send(place).unwrap_or(());
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let places: Vec<usize> = missing.into_iter().collect();
+    let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
+    let observer = Watch { meter, report, places: &places, landed };
+    let jobs = NonZeroUsize::from(args.jobs);
+    let mut fetched = viking_fetch::fetch(bucket, &wanted, &folder.path, jobs, &observer).await?;
+    if fetched.failed.is_empty() {
+        return Ok(());
+    }
+    let count = fetched.failed.len();
+    let (_, error) = fetched.failed.swap_remove(0);
+    let mut failure = Failure::from(error);
+    if count > 1 {
+        failure = failure.hint(format!("{} more objects failed as well", count - 1));
+    }
+    Err(failure)
+}
+
+/// Passes the events of a download on to the report and the printing.
+struct Watch<'a> {
+    meter: &'a Meter,
+    report: &'a Report,
+    /// For each object of the download, its place in the receipt.
+    places: &'a [usize],
+    landed: Option<Sender<usize>>,
+}
+
+impl Observer for Watch<'_> {
+    fn on_event(&self, event: &Event<'_>) {
+        match event {
+            Event::Received { bytes } => {
+                self.meter.bytes.fetch_add(*bytes, Ordering::Relaxed);
+            }
+            Event::Finished { index, object } => {
+                self.meter.objects.fetch_add(1, Ordering::Relaxed);
+                let text =
+                    format!("landed {} ({})", object.name, indicatif::HumanBytes(object.size));
+                self.report.detail(
+                    "object",
+                    &text,
+                    json!({"key": object.key, "bytes": object.size}),
+                );
+                if let Some(landed) = &self.landed {
+                    landed.send(self.places[*index]).unwrap_or(());
+                }
+            }
+            Event::Failed { object, error } => {
+                self.report.warn(&format!("{}: {error}", object.key));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `fetch`: objects into a folder.
+pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
+    let report = &context.report;
+    let from = match (&args.from, &args.task) {
+        (Some(from), _) => TosPath::parse(from)?,
+        (None, Some(task)) => written_by(context, &TaskId(task.clone())).await?,
+        (None, None) => {
+            return Err(Failure::say(Exit::Usage, "tos://BUCKET/PREFIX or --task is needed"));
+        }
+    };
+    let request = Request::Fetch { from: from.to_string() };
+    let mut folder = RunFolder::create(&args.dir, &from.to_string(), request, None)?;
+    let dir = args.dir.display();
+    context.detach.set(vec![
+        format!("what has landed stays in {dir}"),
+        format!("go on: viking-export fetch {from} --dir {dir}"),
+    ]);
+    let bucket = context.service.bucket(from.bucket(), args.transfer.retries)?;
+    if folder.receipt.objects.is_none() {
+        let objects = list(&bucket, &from, report).await?;
+        if objects.is_empty() {
+            let text = format!("there is no object with bytes below {from}");
+            return Err(Failure::say(Exit::NotFound, text)
+                .hint("check the path, and that the task is done"));
+        }
+        folder.receipt.objects = Some(objects);
+        folder.save()?;
+    }
+    let meter = Meter::default();
+    let loading = load(&bucket, &folder, &args.transfer, &meter, report, None);
+    meter.show(report, loading).await?;
+    let objects = folder.receipt.objects.as_ref().map_or(0, Vec::len);
+    report.note("fetched", &format!("{objects} objects in {dir}"), json!({"objects": objects}));
+    Ok(())
+}
+
+/// Where a task writes, once it is done.
+async fn written_by(context: &Context, task: &TaskId) -> Outcome<TosPath> {
+    let client = context.service.client()?;
+    let done = follow(&client, task, None, &context.report).await?;
+    match done.tos_path {
+        Some(path) => Ok(TosPath::parse(&path)?),
+        None => Err(Failure::say(
+            Exit::Transfer,
+            format!("the service does not say where task {task} wrote"),
+        )),
+    }
+}

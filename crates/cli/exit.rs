@@ -1,0 +1,181 @@
+//! How the program ends: the one table of exit codes.
+
+use std::fmt;
+use std::io;
+
+/// Why the program ends as it does. The README prints this table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// A bug on our side.
+    Bug,
+    /// Bad data: a count, checksum or schema that differs, a damaged file, a type or key we refuse.
+    Data,
+    /// Keys or permission were refused.
+    Denied,
+    /// Stopped by Ctrl-C; resumable.
+    Interrupted,
+    /// The local disk or the output failed.
+    Local,
+    /// The task is not finished, or waits for confirmation.
+    NotFinished,
+    /// The collection, task, object or path does not exist.
+    NotFound,
+    /// The task ended in `fail`.
+    TaskFailed,
+    /// Stopped by SIGTERM; resumable.
+    Terminated,
+    /// The service or the way to it failed after all retries; resumable.
+    Transfer,
+    /// Wrong usage or settings.
+    Usage,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Bug => 1,
+            Self::Usage => 2,
+            Self::Denied => 3,
+            Self::NotFound => 4,
+            Self::TaskFailed => 5,
+            Self::NotFinished => 6,
+            Self::Transfer => 7,
+            Self::Data => 8,
+            Self::Local => 9,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+/// An error on its way out: what to say, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) error: anyhow::Error,
+    pub(crate) hints: Vec<String>,
+}
+
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into(), hints: Vec::new() }
+    }
+
+    /// A failure that is a sentence of ours.
+    pub(crate) fn say(exit: Exit, text: impl fmt::Display) -> Self {
+        Self::new(exit, anyhow::anyhow!("{text}"))
+    }
+
+    /// A failure of the local disk while doing `what`.
+    pub(crate) fn local(what: impl fmt::Display, error: io::Error) -> Self {
+        let exit =
+            if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Local };
+        Self::new(exit, anyhow::Error::new(error).context(what.to_string()))
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hints.push(hint.to_string());
+        self
+    }
+}
+
+impl From<viking_api::Error> for Failure {
+    fn from(error: viking_api::Error) -> Self {
+        use viking_api::{Error, ErrorClass};
+        let exit = match error.class() {
+            ErrorClass::Denied => Exit::Denied,
+            ErrorClass::NotFound => Exit::NotFound,
+            ErrorClass::NotFinished => Exit::NotFinished,
+            ErrorClass::Passing => Exit::Transfer,
+            ErrorClass::TaskFailed => Exit::TaskFailed,
+            ErrorClass::Usage => Exit::Usage,
+        };
+        let hint = match &error {
+            Error::Refused(refusal) => refusal_hint(&refusal.code).map(str::to_owned),
+            Error::NeedsConfirmation { task } => {
+                Some(format!("look at it, then: viking-export confirm {task}"))
+            }
+            Error::StillRunning { task, .. } => Some(format!(
+                "it goes on on the server; follow it again: viking-export wait {task}"
+            )),
+            Error::Unclear { .. } => Some(
+                "look at `viking-export list COLLECTION` before you submit it again".to_owned(),
+            ),
+            _ => None,
+        };
+        let failure = Self::new(exit, error);
+        hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+/// The fix for what VikingDB refuses most.
+fn refusal_hint(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "1000001" | "SignatureDoesNotMatch" | "InvalidAccessKey" => {
+            "check the access key, the secret key and --region; all parts must come from one key pair"
+        }
+        "InvalidTimestamp" => "check the clock of this machine: signatures are good for 15 minutes",
+        "1000002" | "LackPolicy" | "AccessDenied" => {
+            "the key needs permission for VikingDB on this collection"
+        }
+        "1000005" => "check the name of the collection and --region",
+        "1000019" => {
+            "the filter names a field the collection does not have, or one of another type"
+        }
+        "1000029" => "the service limits the rate of calls; try again in a minute",
+        "1000032" => "VikingDB is not activated for this account in this region",
+        "1000033" => "the account is overdue",
+        "1000035" => "check the id of the task and --region",
+        "ServiceNotFound" | "InvalidActionOrVersion" => "check --region and --endpoint",
+        _ => return None,
+    })
+}
+
+impl From<viking_fetch::Error> for Failure {
+    fn from(error: viking_fetch::Error) -> Self {
+        use viking_fetch::ErrorClass;
+        let exit = match error.class() {
+            ErrorClass::Data => Exit::Data,
+            ErrorClass::Denied => Exit::Denied,
+            ErrorClass::Local => Exit::Local,
+            ErrorClass::NotFound => Exit::NotFound,
+            ErrorClass::Passing => Exit::Transfer,
+            ErrorClass::Usage => Exit::Usage,
+        };
+        let hint = match error.refusal().map(|refusal| refusal.code.as_str()) {
+            Some("InvalidPathAccess") => {
+                Some("leave the bucket out of --tos-endpoint, or leave --tos-endpoint out")
+            }
+            Some("SignatureDoesNotMatch" | "InvalidAccessKeyId") => {
+                Some("check the keys of TOS and --region")
+            }
+            Some("AccessDenied") => Some("the key needs permission to list and read the bucket"),
+            Some("ExpiredToken" | "InvalidSecurityToken") => {
+                Some("the temporary keys are over; get new ones and go on")
+            }
+            Some("RequestTimeTooSkewed") => Some("check the clock of this machine"),
+            Some("CrossRegionAccessError") => {
+                Some("the bucket is in another region; check --region")
+            }
+            _ => None,
+        };
+        let failure = Self::new(exit, error);
+        hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+impl From<viking_reader::Error> for Failure {
+    fn from(error: viking_reader::Error) -> Self {
+        use viking_reader::ErrorClass;
+        let exit = match error.class() {
+            ErrorClass::Data => Exit::Data,
+            ErrorClass::Local => Exit::Local,
+            ErrorClass::NotFound => Exit::NotFound,
+            ErrorClass::Usage => Exit::Usage,
+        };
+        Self::new(exit, error)
+    }
+}

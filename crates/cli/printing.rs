@@ -1,0 +1,184 @@
+//! Prints files in order on a thread of its own, while later ones still download.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use viking_reader::{Counts, Error, FileRows, FileSource, PrintOptions, Printer, Source};
+
+use crate::exit::{Failure, Outcome};
+use crate::output::Output;
+use crate::report::Report;
+
+/// Told to stop, printing ends at the end of a batch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop {
+    asked: Arc<AtomicBool>,
+    printers: Arc<AtomicUsize>,
+}
+
+impl Stop {
+    /// Asks all printing to stop.
+    pub(crate) fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing prints any more, or as long as `limit`.
+    pub(crate) async fn wait_until_idle(&self, limit: Duration) {
+        let start = Instant::now();
+        while self.printers.load(Ordering::Acquire) > 0 && start.elapsed() < limit {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// A file to print: its name in messages, and its bytes.
+pub(crate) type Input = (String, Arc<dyn Source>);
+
+/// How the printing ended when nothing failed.
+#[derive(Debug, Default)]
+pub(crate) struct Printed {
+    /// The rows of each file that was begun.
+    pub(crate) files: Vec<FileRows>,
+    pub(crate) rows: u64,
+    pub(crate) counts: Counts,
+    pub(crate) text_like: Vec<String>,
+    /// The reader of stdout went away, or we were told to stop.
+    pub(crate) is_cut_short: bool,
+    /// `--limit` or `--offset` leaves rows out.
+    pub(crate) is_partial: bool,
+}
+
+/// Prints `inputs` in their order. `rows` is kept up to date for others to watch.
+pub(crate) fn print(
+    inputs: impl Iterator<Item = Outcome<Input>>,
+    options: PrintOptions,
+    output: Output,
+    stop: &Stop,
+    rows: &AtomicU64,
+) -> Outcome<Printed> {
+    stop.printers.fetch_add(1, Ordering::AcqRel);
+    let printed = print_all(inputs, options, output, stop, rows);
+    stop.printers.fetch_sub(1, Ordering::AcqRel);
+    printed
+}
+
+fn print_all(
+    inputs: impl Iterator<Item = Outcome<Input>>,
+    options: PrintOptions,
+    mut output: Output,
+    stop: &Stop,
+    rows: &AtomicU64,
+) -> Outcome<Printed> {
+    let mut printed =
+        Printed { is_partial: options.limit.is_some() || options.offset > 0, ..Printed::default() };
+    let mut printer = Printer::new(&mut output, options);
+    let mut watch = |progress: viking_reader::Progress| {
+        rows.store(progress.rows, Ordering::Relaxed);
+        if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let print_inputs = || -> Outcome<()> {
+        for input in inputs {
+            let (name, source) = input?;
+            printed.files.push(printer.print(&name, source, &mut watch)?);
+            if stop.is_asked() || printer.is_done() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let outcome = print_inputs();
+    // Whole rows before a failure are kept.
+    let flushed = printer.finish();
+    printed.rows = printer.progress().rows;
+    printed.counts = printer.counts();
+    printed.text_like = printer.text_like_columns().to_vec();
+    printed.is_cut_short = stop.is_asked();
+    let outcome = outcome.and(flushed.map(drop).map_err(Failure::from));
+    match outcome {
+        Err(failure) if is_closed_pipe(&failure) => {
+            printed.is_cut_short = true;
+            Ok(printed)
+        }
+        Err(failure) => Err(failure),
+        Ok(()) if printed.is_cut_short => Ok(printed),
+        Ok(()) => output.finish().map(|()| printed),
+    }
+}
+
+/// The program behind the pipe has seen enough: that is success.
+fn is_closed_pipe(failure: &Failure) -> bool {
+    match failure.error.downcast_ref::<Error>() {
+        Some(Error::Write(error)) => error.kind() == io::ErrorKind::BrokenPipe,
+        _ => false,
+    }
+}
+
+/// Files of a folder in order, each as soon as it has landed.
+pub(crate) struct Landing {
+    folder: PathBuf,
+    names: Vec<String>,
+    landed: Receiver<usize>,
+    waiting: BTreeSet<usize>,
+    next: usize,
+}
+
+impl Landing {
+    /// `landed` brings the places of files in `names` as they land, in any order; when it is
+    /// closed, nothing more will.
+    pub(crate) fn new(folder: PathBuf, names: Vec<String>, landed: Receiver<usize>) -> Self {
+        Self { folder, names, landed, waiting: BTreeSet::new(), next: 0 }
+    }
+}
+
+impl Iterator for Landing {
+    type Item = Outcome<Input>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.names.get(self.next)?;
+        while !self.waiting.remove(&self.next) {
+            self.waiting.insert(self.landed.recv().ok()?);
+        }
+        self.next += 1;
+        let path = self.folder.join(name);
+        Some(open(&path.display().to_string(), &path))
+    }
+}
+
+/// Opens a local file under the name it has in messages.
+pub(crate) fn open(name: &str, path: &std::path::Path) -> Outcome<Input> {
+    Ok((name.to_owned(), Arc::new(FileSource::open(path)?)))
+}
+
+/// Says what became of values that JSON cannot hold, and hints at text in binary columns.
+pub(crate) fn report_values(printed: &Printed, report: &Report) {
+    let Counts { nonfinite, null_map_keys, times_out_of_range } = printed.counts;
+    if nonfinite > 0 {
+        report.warn(&format!(
+            "{nonfinite} NaN or infinite values were printed as null (--nonfinite)"
+        ));
+    }
+    if null_map_keys > 0 {
+        report.warn(&format!("{null_map_keys} null map keys were printed as \"null\""));
+    }
+    if times_out_of_range > 0 {
+        report.warn(&format!(
+            "{times_out_of_range} times of day outside 0–24 h were printed as null"
+        ));
+    }
+    if !printed.text_like.is_empty() {
+        let columns = printed.text_like.join(", ");
+        report.warn(&format!(
+            "binary columns that look like text: {columns}; --binary utf8 prints them as text"
+        ));
+    }
+}

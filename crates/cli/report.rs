@@ -1,0 +1,212 @@
+//! Everything that is said on stderr: progress, warnings, errors. Data goes to stdout elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use viking_api::Task;
+
+use crate::args::{ProgressForm, TalkArgs, When};
+use crate::exit::Failure;
+use crate::settings::variable;
+
+/// The version of the JSON events. Changes only add to it.
+const EVENT_SCHEMA: u32 = 1;
+
+/// Off a terminal, progress is a line this often.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Bar,
+    Json,
+    None,
+    Plain,
+}
+
+/// Speaks on stderr.
+#[derive(Debug)]
+pub(crate) struct Report {
+    form: Form,
+    color: bool,
+    quiet: bool,
+    bar: ProgressBar,
+    start: Instant,
+    last_line: Mutex<Option<Instant>>,
+}
+
+/// How far a download and its printing are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    pub(crate) objects: usize,
+    pub(crate) objects_total: usize,
+    pub(crate) bytes: u64,
+    pub(crate) bytes_total: u64,
+    pub(crate) rows: u64,
+}
+
+impl Report {
+    pub(crate) fn new(talk: &TalkArgs) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let is_dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let form = match talk.progress {
+            ProgressForm::Auto if is_terminal && !is_dumb => Form::Bar,
+            ProgressForm::Auto | ProgressForm::Plain => Form::Plain,
+            // Off a terminal a bar would leave nothing but escapes.
+            ProgressForm::Bar if is_terminal => Form::Bar,
+            ProgressForm::Bar => Form::Plain,
+            ProgressForm::Json => Form::Json,
+            ProgressForm::None => Form::None,
+        };
+        let color = match talk.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => is_terminal && !is_dumb && variable("NO_COLOR").is_none(),
+        };
+        let quiet = talk.quiet;
+        Self {
+            form: if quiet && form != Form::Json { Form::None } else { form },
+            color,
+            quiet,
+            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            start: Instant::now(),
+            last_line: Mutex::new(None),
+        }
+    }
+
+    /// Says something that is not an error.
+    pub(crate) fn note(&self, event: &str, text: &str, fields: Value) {
+        match self.form {
+            Form::Json => self.event(event, fields),
+            Form::Bar | Form::Plain => self.line(text),
+            Form::None => {}
+        }
+    }
+
+    /// Says something that a terminal's bar shows already.
+    pub(crate) fn detail(&self, event: &str, text: &str, fields: Value) {
+        if self.form != Form::Bar {
+            self.note(event, text, fields);
+        }
+    }
+
+    /// Says that something may be wrong.
+    pub(crate) fn warn(&self, text: &str) {
+        if self.form == Form::Json {
+            self.event("warning", json!({"message": text}));
+        } else if !self.quiet {
+            self.line(&format!("{} {text}", self.paint("33", "warning:")));
+        }
+    }
+
+    /// Says why the program ends.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        self.bar.finish_and_clear();
+        let causes: Vec<String> = failure.error.chain().map(ToString::to_string).collect();
+        if self.form == Form::Json {
+            let message = causes.join(": ");
+            let fields =
+                json!({"exit": failure.exit.code(), "message": message, "hints": failure.hints});
+            return self.event("error", fields);
+        }
+        let mut text = format!("{} {}", self.paint("31;1", "error:"), causes[0]);
+        for cause in &causes[1..] {
+            text += &format!("\n  because: {cause}");
+        }
+        for hint in &failure.hints {
+            text += &format!("\n{} {hint}", self.paint("36", "hint:"));
+        }
+        self.line(&text);
+    }
+
+    /// Shows the state of a task.
+    pub(crate) fn task(&self, task: &Task, waited: Duration) {
+        let percent = task.percent.map_or_else(String::new, |percent| format!(" {percent}%"));
+        let text =
+            format!("task {} {}{percent} after {} s", task.id, task.state.name(), waited.as_secs());
+        match self.form {
+            Form::Bar => {
+                self.show_bar("{spinner} {msg}");
+                self.bar.set_message(text);
+                self.bar.tick();
+            }
+            _ => self.note(
+                "task",
+                &text,
+                json!({
+                    "task": task.id.0,
+                    "state": task.state.name(),
+                    "percent": task.percent,
+                    "scanned": task.counts.scanned,
+                    "matched": task.counts.matched,
+                    "total": task.counts.total,
+                    "ms": u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+                }),
+            ),
+        }
+    }
+
+    /// Shows how far a download is; off a terminal a line every few seconds.
+    pub(crate) fn progress(&self, progress: Progress) {
+        if self.form == Form::Bar {
+            self.show_bar("{bar:24} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}");
+            self.bar.set_length(progress.bytes_total);
+            self.bar.set_position(progress.bytes);
+            let Progress { objects, objects_total, rows, .. } = progress;
+            self.bar.set_message(format!("{objects}/{objects_total} objects, {rows} rows"));
+            return;
+        }
+        let Ok(mut last) = self.last_line.lock() else { return };
+        if last.unwrap_or(self.start).elapsed() < LINE_EVERY {
+            return;
+        }
+        *last = Some(Instant::now());
+        drop(last);
+        let Progress { objects, objects_total, bytes, bytes_total, rows } = progress;
+        let text = format!(
+            "download objects={objects}/{objects_total} bytes={}/{} rows={rows}",
+            HumanBytes(bytes),
+            HumanBytes(bytes_total)
+        );
+        let fields = json!({"objects": objects, "objects_total": objects_total,
+            "bytes": bytes, "bytes_total": bytes_total, "rows": rows});
+        self.note("progress", &text, fields);
+    }
+
+    /// Takes the bar away before something else is shown or the program ends.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn show_bar(&self, template: &str) {
+        if self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
+    }
+
+    fn event(&self, name: &str, fields: Value) {
+        let mut event = json!({"schema": EVENT_SCHEMA, "event": name});
+        if let (Some(event), Value::Object(fields)) = (event.as_object_mut(), fields) {
+            event.extend(fields);
+        }
+        self.line(&event.to_string());
+    }
+
+    fn line(&self, text: &str) {
+        // Where stderr is gone there is nobody left to tell.
+        self.bar.suspend(|| io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap_or(()));
+    }
+
+    fn paint(&self, style: &str, text: &str) -> String {
+        if self.color { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}

@@ -1,0 +1,262 @@
+//! The verbs run and resume: submit → wait → list → download and print → prove.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPath};
+use viking_fetch::Bucket;
+
+use crate::Context;
+use crate::args::{OutputArgs, ResumeArgs, RowArgs, RunArgs, TransferArgs};
+use crate::download::{Meter, list, load};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::Output;
+use crate::printing::{Landing, Printed, print, report_values};
+use crate::run_folder::{Finished, Request, RunFolder, now, run_name};
+use crate::settings::print_options;
+use crate::task::{create, file_type, follow, rows};
+
+/// How to carry a run through, apart from what is in its receipt.
+struct Going<'a> {
+    timeout: Option<SignedDuration>,
+    discard: bool,
+    output: &'a OutputArgs,
+    transfer: &'a TransferArgs,
+}
+
+/// `run`.
+pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
+    let filter = match rows(&args.export, &context.report)? {
+        Rows::All => None,
+        Rows::Filtered(filter) => Some(filter.to_json()),
+    };
+    let request = Request::Run {
+        collection: args.export.collection.clone(),
+        filter,
+        to: TosPath::parse(&args.export.to)?.to_string(),
+        file_type: file_type(&args.export).name().to_owned(),
+        region: context.service.region.clone(),
+        endpoint: context.service.endpoint.clone(),
+        tos_endpoint: context.service.tos_endpoint.clone(),
+    };
+    let output = Output::open(&args.output)?;
+    let run = run_name(&args.export.collection)?;
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&run));
+    let folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
+    let going = Going {
+        timeout: args.timeout,
+        discard: args.discard,
+        output: &args.output,
+        transfer: &args.transfer,
+    };
+    go_on(context, folder, &going, output).await
+}
+
+/// `resume`.
+pub(crate) async fn resume(context: &Context, args: &ResumeArgs) -> Outcome<()> {
+    let folder = RunFolder::open(&args.dir)?;
+    let output = Output::open(&args.output)?;
+    let going = Going {
+        timeout: args.timeout,
+        discard: args.discard,
+        output: &args.output,
+        transfer: &args.transfer,
+    };
+    go_on(context, folder, &going, output).await
+}
+
+/// Does what the receipt says is still to be done.
+async fn go_on(
+    context: &Context,
+    mut folder: RunFolder,
+    going: &Going<'_>,
+    output: Output,
+) -> Outcome<()> {
+    let report = &context.report;
+    let dir = folder.path.display().to_string();
+    report.note(
+        "run",
+        &format!("go on after a stop with: viking-export resume {dir}"),
+        json!({"dir": dir}),
+    );
+    context.detach.set(vec![format!("go on: viking-export resume {dir}")]);
+    let (spec, service) = match &folder.receipt.request {
+        Request::Fetch { from } => {
+            let text = format!("{dir} is a folder of fetch, which prints no rows");
+            return Err(Failure::say(Exit::Usage, text)
+                .hint(format!("go on with: viking-export fetch {from} --dir {dir}")));
+        }
+        request @ Request::Run { region, endpoint, tos_endpoint, .. } => {
+            let mut service = context.service.clone();
+            service.go_to(region, endpoint.as_ref(), tos_endpoint.as_ref());
+            (spec(request, &folder.receipt.run)?, service)
+        }
+    };
+    let bucket = service.bucket(spec.to.bucket(), going.transfer.retries)?;
+    if folder.receipt.objects.is_none() {
+        let client = service.client()?;
+        let task = task(&client, &spec, &mut folder, context).await?;
+        context.detach.set(vec![
+            format!("task {task} goes on on the server"),
+            format!("go on: viking-export resume {dir}"),
+            format!("end it: viking-export cancel {task}"),
+        ]);
+        let done = follow(&client, &task, going.timeout, report).await?;
+        let objects = list(&bucket, &spec.to, report).await?;
+        if objects.is_empty() {
+            refuse_empty(&done, &spec.to)?;
+        }
+        folder.receipt.objects = Some(objects);
+        folder.save()?;
+        context.detach.set(vec![format!("go on: viking-export resume {dir}")]);
+    }
+    let meter = Arc::new(Meter::default());
+    let work = load_and_print(context, &folder, &bucket, going, output, &meter);
+    let printed = meter.show(report, work).await?;
+    prove(context, &mut folder, &printed, going)
+}
+
+/// The task of this run: the one that is known, the one that an interrupted submit left on the
+/// server, or a new one.
+async fn task(
+    client: &Client,
+    spec: &ExportSpec,
+    folder: &mut RunFolder,
+    context: &Context,
+) -> Outcome<TaskId> {
+    if let Some(task) = &folder.receipt.task {
+        return Ok(TaskId(task.clone()));
+    }
+    let left = match folder.receipt.submitted {
+        Some(_) => client.find_export(&spec.to).await?,
+        None => None,
+    };
+    let task = match left {
+        Some(task) => task,
+        None => {
+            folder.receipt.submitted = Some(now());
+            folder.save()?;
+            create(client, spec, &context.report).await?
+        }
+    };
+    folder.receipt.task = Some(task.0.clone());
+    folder.save()?;
+    Ok(task)
+}
+
+/// An empty list after a finished task is right only where no row matched.
+fn refuse_empty(done: &Task, to: &TosPath) -> Outcome<()> {
+    match done.counts.matched {
+        Some(0) => Ok(()),
+        matched => {
+            let rows = matched.map_or("an unknown number of".to_owned(), |rows| rows.to_string());
+            let text = format!("task {} is done with {rows} rows, but {to} is empty", done.id);
+            Err(Failure::say(Exit::NotFound, text)
+                .hint("check --tos-endpoint and --region: they must be those of the bucket"))
+        }
+    }
+}
+
+/// Downloads and prints at the same time.
+async fn load_and_print(
+    context: &Context,
+    folder: &RunFolder,
+    bucket: &Bucket,
+    going: &Going<'_>,
+    output: Output,
+    meter: &Arc<Meter>,
+) -> Outcome<Printed> {
+    let (sender, landed) = mpsc::channel();
+    let objects = folder.receipt.objects.iter().flatten();
+    let names: Vec<String> = objects.map(|object| object.name.clone()).collect();
+    let count = names.len();
+    let landing = Landing::new(folder.path.clone(), names, landed);
+    let options = print_options(folder.receipt.rows.as_ref().unwrap_or(&RowArgs::default()));
+    let (stop, watched) = (context.stop.clone(), Arc::clone(meter));
+    let mut printing =
+        tokio::task::spawn_blocking(move || print(landing, options, output, &stop, &watched.rows));
+    let loading = load(bucket, folder, going.transfer, meter, &context.report, Some(sender));
+    let mut loading = Box::pin(loading);
+    let bug = |error| Failure::new(Exit::Bug, error);
+    tokio::select! {
+        printed = &mut printing => {
+            let printed = printed.map_err(bug)??;
+            // With all rows out, the download has only its last steps to do; cut short, or with
+            // the limit reached, the rest of it is of no use.
+            if printed.files.len() == count && !printed.is_cut_short {
+                loading.await?;
+            }
+            Ok(printed)
+        }
+        loaded = &mut loading => {
+            // The sender has to go for the printing to end.
+            drop(loading);
+            let printed = printing.await.map_err(bug)?;
+            loaded?;
+            printed
+        }
+    }
+}
+
+/// Compares rows, finishes the receipt, says how it went.
+fn prove(
+    context: &Context,
+    folder: &mut RunFolder,
+    printed: &Printed,
+    going: &Going<'_>,
+) -> Outcome<()> {
+    report_values(printed, &context.report);
+    let rows: Option<u64> = printed.files.iter().map(|file| file.rows).sum();
+    for (file, object) in printed.files.iter().zip(folder.receipt.objects.iter_mut().flatten()) {
+        object.rows = file.rows;
+    }
+    let is_whole = !printed.is_cut_short && !printed.is_partial;
+    if !is_whole {
+        return folder.save();
+    }
+    if rows != Some(printed.rows) {
+        let text = format!("the files have {rows:?} rows, {} were printed", printed.rows);
+        return Err(Failure::say(Exit::Data, text));
+    }
+    folder.receipt.finished = Some(Finished { at: now(), rows, rows_printed: Some(printed.rows) });
+    folder.save()?;
+    if going.discard {
+        folder.discard()?;
+    }
+    let seconds = context.report.elapsed().as_secs_f64();
+    let (rows, objects) = (printed.rows, printed.files.len());
+    let to =
+        going.output.output.as_ref().map_or("stdout".to_owned(), |path| path.display().to_string());
+    context.report.note(
+        "done",
+        &format!("{rows} rows of {objects} objects to {to} in {seconds:.1} s, counts agree with the footers"),
+        json!({"rows": rows, "objects": objects, "dir": folder.path.display().to_string()}),
+    );
+    Ok(())
+}
+
+/// The export of a receipt.
+fn spec(request: &Request, run: &str) -> Outcome<ExportSpec> {
+    let Request::Run { collection, filter, to, file_type, .. } = request else {
+        return Err(Failure::say(Exit::Bug, "only runs have an export"));
+    };
+    let rows = match filter {
+        Some(filter) => {
+            Rows::Filtered(Filter::parse(&filter.to_string()).map_err(viking_api::Error::from)?)
+        }
+        None => Rows::All,
+    };
+    Ok(ExportSpec {
+        collection: collection.clone(),
+        rows,
+        to: TosPath::parse(to)?.below(run),
+        file_type: if file_type == FileType::Json.name() {
+            FileType::Json
+        } else {
+            FileType::Parquet
+        },
+    })
+}

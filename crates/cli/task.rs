@@ -1,0 +1,219 @@
+//! The verbs on tasks: submit, wait, status, list, confirm, cancel.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use viking_api::{Client, ExportSpec, FileType, Filter, Poll, Rows, Task, TaskId, TosPath};
+
+use crate::Context;
+use crate::args::{
+    ExportArgs, FileTypeArg, ListArgs, ShowTaskArgs, SubmitArgs, TalkArgs, TaskArgs,
+};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::print_text;
+use crate::report::Report;
+use crate::run_folder::run_name;
+
+/// Reads the rows to export from `--all` or `--filter`.
+pub(crate) fn rows(args: &ExportArgs, report: &Report) -> Outcome<Rows> {
+    let Some(filter) = &args.filter else { return Ok(Rows::All) };
+    let text = match (filter.as_str(), filter.strip_prefix('@')) {
+        ("-", _) => {
+            let mut text = String::new();
+            let read = io::stdin().read_to_string(&mut text);
+            read.map_err(|error| Failure::local("cannot read the filter from stdin", error))?;
+            text
+        }
+        (_, Some(path)) => std::fs::read_to_string(path).map_err(|error| {
+            Failure::local(format!("cannot read the filter from {path}"), error)
+        })?,
+        (json, None) => json.to_owned(),
+    };
+    let filter = Filter::parse(&text).map_err(viking_api::Error::from)?;
+    for op in filter.unknown_operators() {
+        report.warn(&format!(
+            "the operator {op:?} is not known here; the service decides what it means"
+        ));
+    }
+    Ok(Rows::Filtered(filter))
+}
+
+pub(crate) fn file_type(args: &ExportArgs) -> FileType {
+    match args.file_type {
+        FileTypeArg::Json => FileType::Json,
+        FileTypeArg::Parquet => FileType::Parquet,
+    }
+}
+
+/// `submit`: the task's id on stdout.
+pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> {
+    let run = run_name(&args.export.collection)?;
+    let spec = ExportSpec {
+        collection: args.export.collection.clone(),
+        rows: rows(&args.export, &context.report)?,
+        to: TosPath::parse(&args.export.to)?.below(&run),
+        file_type: file_type(&args.export),
+    };
+    let client = context.service.client()?;
+    let task = create(&client, &spec, &context.report).await?;
+    print_text(&format!("{task}\n"))
+}
+
+/// Creates the task and says so.
+pub(crate) async fn create(client: &Client, spec: &ExportSpec, report: &Report) -> Outcome<TaskId> {
+    let ExportSpec { collection, to, .. } = spec;
+    let fields = json!({"collection": collection, "to": to.to_string()});
+    report.note("submit", &format!("submitting the export of {collection} to {to}"), fields);
+    let task = client.submit_export(spec).await?;
+    report.note("submitted", &format!("task {task} submitted"), json!({"task": task.0}));
+    Ok(task)
+}
+
+/// Follows a task to its end and shows its states.
+pub(crate) async fn follow(
+    client: &Client,
+    task: &TaskId,
+    timeout: Option<SignedDuration>,
+    report: &Report,
+) -> Outcome<Task> {
+    let deadline = match timeout.map(Duration::try_from) {
+        None => None,
+        Some(Ok(limit)) => Some(limit),
+        Some(Err(_)) => return Err(Failure::say(Exit::Usage, "--timeout cannot be negative")),
+    };
+    let poll = Poll { deadline, ..client_poll(client) };
+    let start = Instant::now();
+    report.note("waiting", &format!("waiting for task {task}"), json!({"task": task.0}));
+    let done = client.wait(task, poll, &mut |task| report.task(task, start.elapsed())).await;
+    report.clear();
+    Ok(done?)
+}
+
+/// The embedded service and tests need no polite pauses.
+fn client_poll(client: &Client) -> Poll {
+    if client.is_local() {
+        Poll { interval_min: Duration::from_millis(50), ..Poll::default() }
+    } else {
+        Poll::default()
+    }
+}
+
+/// `wait`: where the task wrote, on stdout.
+pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
+    let client = context.service.client()?;
+    let task = TaskId(args.task.clone());
+    context.detach.set(vec![
+        format!("task {task} goes on on the server"),
+        format!("follow it again: viking-export wait {task}"),
+        format!("end it: viking-export cancel {task}"),
+    ]);
+    let done = follow(&client, &task, args.timeout, &context.report).await?;
+    match done.tos_path {
+        Some(path) => print_text(&format!("tos://{}\n", path.trim_end_matches('/'))),
+        None => Ok(()),
+    }
+}
+
+/// `status`: one line, or JSON.
+pub(crate) async fn status(context: &Context, args: &ShowTaskArgs) -> Outcome<()> {
+    let task = context.service.client()?.task(&TaskId(args.task.clone())).await?;
+    show(std::slice::from_ref(&task), args.json)
+}
+
+/// `list`: the tasks of one collection.
+pub(crate) async fn list(context: &Context, args: &ListArgs) -> Outcome<()> {
+    let mut tasks = context.service.client()?.tasks().await?;
+    tasks.retain(|task| task.collection.as_deref() == Some(&args.collection));
+    show(&tasks, args.json)
+}
+
+/// `confirm`.
+pub(crate) async fn confirm(context: &Context, args: &TaskArgs) -> Outcome<()> {
+    let task = TaskId(args.task.clone());
+    context.service.client()?.confirm(&task).await?;
+    context.report.note("confirmed", &format!("task {task} confirmed"), json!({"task": task.0}));
+    Ok(())
+}
+
+/// `cancel`: asks, then drops the task.
+pub(crate) async fn cancel(context: &Context, talk: &TalkArgs, args: &TaskArgs) -> Outcome<()> {
+    let client = context.service.client()?;
+    let task = client.task(&TaskId(args.task.clone())).await?;
+    let what = format!(
+        "This drops task {} ({}) on the server; a running export ends, and what it wrote stays in TOS.",
+        task.id,
+        task.state.name()
+    );
+    ask(talk, &what)?;
+    client.drop_task(&task.id).await?;
+    context.report.note(
+        "cancelled",
+        &format!("task {} dropped", task.id),
+        json!({"task": task.id.0}),
+    );
+    Ok(())
+}
+
+/// Asks before something that cannot be undone.
+fn ask(talk: &TalkArgs, what: &str) -> Outcome<()> {
+    if talk.yes {
+        return Ok(());
+    }
+    if talk.no_input || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::say(Exit::Usage, what).hint("add --yes to do it without being asked"));
+    }
+    let mut answer = String::new();
+    let asked = io::stderr().write_all(format!("{what}\nGo on? [y/N] ").as_bytes());
+    asked
+        .and_then(|()| io::stdin().read_line(&mut answer))
+        .map_err(|error| Failure::local("cannot ask", error))?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::say(Exit::Usage, "nothing was done")),
+    }
+}
+
+fn show(tasks: &[Task], as_json: bool) -> Outcome<()> {
+    let lines = tasks.iter().map(|task| if as_json { json_line(task) } else { text_line(task) });
+    print_text(&lines.collect::<String>())
+}
+
+fn text_line(task: &Task) -> String {
+    let unknown = || "-".to_owned();
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(unknown);
+    let percent = task.percent.map_or_else(unknown, |percent| format!("{percent}%"));
+    let mut line = format!(
+        "{}  {}  {percent}  {}  {}  {}",
+        task.id,
+        task.state.name(),
+        text(&task.collection),
+        text(&task.created),
+        task.tos_path.as_ref().map_or_else(unknown, |path| format!("tos://{path}")),
+    );
+    if let Some(error) = &task.error {
+        line += &format!("  {error}");
+    }
+    line + "\n"
+}
+
+fn json_line(task: &Task) -> String {
+    let line: Value = json!({
+        "schema": 1,
+        "task": task.id.0,
+        "state": task.state.name(),
+        "type": task.task_type,
+        "collection": task.collection,
+        "tos_path": task.tos_path,
+        "file_type": task.file_type,
+        "percent": task.percent,
+        "scanned": task.counts.scanned,
+        "matched": task.counts.matched,
+        "total": task.counts.total,
+        "error": task.error,
+        "created": task.created,
+        "updated": task.updated,
+    });
+    format!("{line}\n")
+}
