@@ -80,7 +80,7 @@ pub(crate) async fn list(
 /// Loads the objects of the receipt that are not in the folder yet. `landed` hears the place of
 /// each that is, now or later.
 pub(crate) async fn load(
-    bucket: &Bucket,
+    open: &(dyn Fn() -> Outcome<Bucket> + Sync),
     folder: &RunFolder,
     args: &TransferArgs,
     meter: &Meter,
@@ -103,11 +103,12 @@ pub(crate) async fn load(
     if missing.is_empty() {
         return Ok(());
     }
+    let bucket = open()?;
     let places: Vec<usize> = missing.into_iter().collect();
     let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
     let observer = Watch { meter, report, places: &places, landed };
     let jobs = NonZeroUsize::from(args.jobs);
-    let mut fetched = viking_fetch::fetch(bucket, &wanted, &folder.path, jobs, &observer).await?;
+    let mut fetched = viking_fetch::fetch(&bucket, &wanted, &folder.path, jobs, &observer).await?;
     if fetched.failed.is_empty() {
         return Ok(());
     }
@@ -173,9 +174,9 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
         format!("what has landed stays in {dir}"),
         format!("go on: viking-export fetch {from} --dir {dir}"),
     ]);
-    let bucket = context.service.bucket(from.bucket(), args.transfer.retries)?;
+    let open = || context.service.bucket(from.bucket(), args.transfer.retries);
     if folder.receipt.objects.is_none() {
-        let objects = list(&bucket, &from, report).await?;
+        let objects = list(&open()?, &from, report).await?;
         if objects.is_empty() {
             let text = format!("there is no object with bytes below {from}");
             return Err(Failure::say(Exit::NotFound, text)
@@ -185,7 +186,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
         folder.save()?;
     }
     let meter = Meter::default();
-    let loading = load(&bucket, &folder, &args.transfer, &meter, report, None);
+    let loading = load(&open, &folder, &args.transfer, &meter, report, None);
     meter.show(report, loading).await?;
     let objects = folder.receipt.objects.as_ref().map_or(0, Vec::len);
     report.note("fetched", &format!("{objects} objects in {dir}"), json!({"objects": objects}));

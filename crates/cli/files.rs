@@ -15,7 +15,7 @@ use crate::Context;
 use crate::args::{CatArgs, FilesArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
-use crate::printing::{Input, open, print, report_values};
+use crate::printing::{Input, open, print, report_text_like};
 use crate::settings::print_options;
 
 /// What an export's files are called; other files of a folder are not its rows.
@@ -28,7 +28,7 @@ pub(crate) fn cat(context: &Context, args: &CatArgs) -> Outcome<()> {
     let inputs = files.iter().map(|path| open_input(path));
     let rows = AtomicU64::new(0);
     let printed = print(inputs, print_options(&args.rows), output, &context.stop, &rows)?;
-    report_values(&printed, &context.report);
+    report_text_like(&printed, &context.report);
     Ok(())
 }
 

@@ -159,7 +159,7 @@ pub(crate) fn open(name: &str, path: &std::path::Path) -> Outcome<Input> {
     Ok((name.to_owned(), Arc::new(FileSource::open(path)?)))
 }
 
-/// Says what became of values that JSON cannot hold, and hints at text in binary columns.
+/// Says what became of values that JSON cannot hold.
 pub(crate) fn report_values(printed: &Printed, report: &Report) {
     let Counts { nonfinite, null_map_keys, times_out_of_range } = printed.counts;
     if nonfinite > 0 {
@@ -175,6 +175,10 @@ pub(crate) fn report_values(printed: &Printed, report: &Report) {
             "{times_out_of_range} times of day outside 0–24 h were printed as null"
         ));
     }
+}
+
+/// Hints at text in binary columns.
+pub(crate) fn report_text_like(printed: &Printed, report: &Report) {
     if !printed.text_like.is_empty() {
         let columns = printed.text_like.join(", ");
         report.warn(&format!(

@@ -35,6 +35,7 @@ pub(crate) struct Report {
     bar: ProgressBar,
     start: Instant,
     last_line: Mutex<Option<Instant>>,
+    last_state: Mutex<String>,
 }
 
 /// How far a download and its printing are.
@@ -73,6 +74,7 @@ impl Report {
             bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
             start: Instant::now(),
             last_line: Mutex::new(None),
+            last_state: Mutex::default(),
         }
     }
 
@@ -132,6 +134,7 @@ impl Report {
                 self.bar.set_message(text);
                 self.bar.tick();
             }
+            _ if !self.is_news(&format!("{} {percent}", task.state.name())) => {}
             _ => self.note(
                 "task",
                 &text,
@@ -146,6 +149,19 @@ impl Report {
                 }),
             ),
         }
+    }
+
+    /// Whether this state was not said just now. The same one is said again every few seconds.
+    fn is_news(&self, state: &str) -> bool {
+        let (Ok(mut last), Ok(mut line)) = (self.last_state.lock(), self.last_line.lock()) else {
+            return false;
+        };
+        let is_news = *last != state || line.is_none_or(|line| line.elapsed() >= LINE_EVERY);
+        if is_news {
+            state.clone_into(&mut last);
+            *line = Some(Instant::now());
+        }
+        is_news
     }
 
     /// Shows how far a download is; off a terminal a line every few seconds.

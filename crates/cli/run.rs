@@ -14,7 +14,7 @@ use crate::args::{OutputArgs, ResumeArgs, RowArgs, RunArgs, TransferArgs};
 use crate::download::{Meter, list, load};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
-use crate::printing::{Landing, Printed, print, report_values};
+use crate::printing::{Landing, Printed, print, report_text_like, report_values};
 use crate::run_folder::{Finished, Request, RunFolder, now, run_name};
 use crate::settings::print_options;
 use crate::task::{create, file_type, follow, rows};
@@ -77,12 +77,10 @@ async fn go_on(
 ) -> Outcome<()> {
     let report = &context.report;
     let dir = folder.path.display().to_string();
-    report.note(
-        "run",
-        &format!("go on after a stop with: viking-export resume {dir}"),
-        json!({"dir": dir}),
-    );
-    context.detach.set(vec![format!("go on: viking-export resume {dir}")]);
+    let resume = format!("go on: viking-export resume {dir}");
+    let text = format!("the run folder is {dir}; after a stop {resume}");
+    report.note("run", &text, json!({"dir": dir}));
+    context.detach.set(vec![resume.clone()]);
     let (spec, service) = match &folder.receipt.request {
         Request::Fetch { from } => {
             let text = format!("{dir} is a folder of fetch, which prints no rows");
@@ -95,26 +93,26 @@ async fn go_on(
             (spec(request, &folder.receipt.run)?, service)
         }
     };
-    let bucket = service.bucket(spec.to.bucket(), going.transfer.retries)?;
+    let open = || service.bucket(spec.to.bucket(), going.transfer.retries);
     if folder.receipt.objects.is_none() {
         let client = service.client()?;
         let task = task(&client, &spec, &mut folder, context).await?;
         context.detach.set(vec![
             format!("task {task} goes on on the server"),
-            format!("go on: viking-export resume {dir}"),
+            resume.clone(),
             format!("end it: viking-export cancel {task}"),
         ]);
         let done = follow(&client, &task, going.timeout, report).await?;
-        let objects = list(&bucket, &spec.to, report).await?;
+        let objects = list(&open()?, &spec.to, report).await?;
         if objects.is_empty() {
             refuse_empty(&done, &spec.to)?;
         }
         folder.receipt.objects = Some(objects);
         folder.save()?;
-        context.detach.set(vec![format!("go on: viking-export resume {dir}")]);
+        context.detach.set(vec![resume]);
     }
     let meter = Arc::new(Meter::default());
-    let work = load_and_print(context, &folder, &bucket, going, output, &meter);
+    let work = load_and_print(context, &folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await?;
     prove(context, &mut folder, &printed, going)
 }
@@ -164,7 +162,7 @@ fn refuse_empty(done: &Task, to: &TosPath) -> Outcome<()> {
 async fn load_and_print(
     context: &Context,
     folder: &RunFolder,
-    bucket: &Bucket,
+    open: &(dyn Fn() -> Outcome<Bucket> + Sync),
     going: &Going<'_>,
     output: Output,
     meter: &Arc<Meter>,
@@ -178,7 +176,7 @@ async fn load_and_print(
     let (stop, watched) = (context.stop.clone(), Arc::clone(meter));
     let mut printing =
         tokio::task::spawn_blocking(move || print(landing, options, output, &stop, &watched.rows));
-    let loading = load(bucket, folder, going.transfer, meter, &context.report, Some(sender));
+    let loading = load(open, folder, going.transfer, meter, &context.report, Some(sender));
     let mut loading = Box::pin(loading);
     let bug = |error| Failure::new(Exit::Bug, error);
     tokio::select! {
@@ -209,6 +207,7 @@ fn prove(
     going: &Going<'_>,
 ) -> Outcome<()> {
     report_values(printed, &context.report);
+    report_text_like(printed, &context.report);
     let rows: Option<u64> = printed.files.iter().map(|file| file.rows).sum();
     for (file, object) in printed.files.iter().zip(folder.receipt.objects.iter_mut().flatten()) {
         object.rows = file.rows;

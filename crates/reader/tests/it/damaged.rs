@@ -1,0 +1,120 @@
+//! Damaged files: an error that says so, never a panic, never half a line.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::basic::Compression;
+use viking_reader::{Error, ErrorClass, PrintOptions, Printer};
+
+use crate::arrays::{Random, array, data_type};
+use crate::{parquet, simple_rows};
+
+/// Prints a file; what came out, and how it ended.
+fn print(file: Bytes) -> (Vec<u8>, Result<(), Error>) {
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, PrintOptions::default());
+    let outcome = printer.print("f.parquet", Arc::new(file), &mut |_| ControlFlow::Continue(()));
+    let outcome = outcome.and_then(|_| printer.finish()).map(drop);
+    drop(printer);
+    (out, outcome)
+}
+
+fn check(file: Bytes, what: &str) -> bool {
+    let (out, outcome) = print(file);
+    assert!(out.is_empty() || out.ends_with(b"\n"), "{what}: half a line");
+    for line in out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        assert!(serde_json::from_slice::<serde_json::Value>(line).is_ok(), "{what}");
+    }
+    match outcome {
+        Ok(()) => false,
+        Err(error) => {
+            assert_eq!(error.class(), ErrorClass::Data, "{what}: {error}");
+            assert!(error.to_string().contains("f.parquet"), "{what}: {error}");
+            true
+        }
+    }
+}
+
+fn nested_file() -> Bytes {
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut random = Random(3);
+    let mut columns = Vec::new();
+    while columns.len() < 12 {
+        let kind = data_type().new_tree(&mut runner).unwrap().current();
+        let column = array(&kind, 150, &mut random);
+        let name = format!("c{}", columns.len());
+        let batch = arrow_array::RecordBatch::try_from_iter_with_nullable([(
+            name.clone(),
+            Arc::clone(&column),
+            true,
+        )]);
+        // Not every Arrow type has a place in Parquet.
+        let write = || parquet(&[batch.unwrap()], 60, Compression::SNAPPY);
+        let is_writable = catch_unwind(AssertUnwindSafe(write)).is_ok();
+        if is_writable {
+            columns.push((name, column, true));
+        }
+    }
+    let batch = arrow_array::RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    parquet(&[batch], 60, Compression::SNAPPY)
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    let mut random = Random(11);
+    let mut refused = 0;
+    let files = [nested_file(), parquet(&[simple_rows(0, 400)], 150, Compression::UNCOMPRESSED)];
+    for file in &files {
+        assert!(!check(file.clone(), "the whole file"));
+        for round in 0..1500 {
+            let mut bytes = file.to_vec();
+            // The footer is small and matters most: every second flip goes there.
+            let footer = 1200.min(bytes.len());
+            let place = if round % 2 == 0 {
+                random.below(bytes.len())
+            } else {
+                bytes.len() - 1 - random.below(footer)
+            };
+            bytes[place] ^= 1 << random.below(8);
+            if round % 3 == 0 {
+                let place = random.below(bytes.len());
+                bytes[place] = u8::try_from(random.below(256)).unwrap();
+            }
+            refused += usize::from(check(bytes.into(), &format!("byte {place}")));
+        }
+    }
+    assert!(refused > 500, "only {refused} of 3000 damaged files were noticed");
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_before_any_row() {
+    let file = parquet(&[simple_rows(0, 300)], 100, Compression::SNAPPY);
+    for length in (0..file.len()).step_by(7) {
+        let (out, outcome) = print(file.slice(0..length));
+        assert!(out.is_empty());
+        let message = outcome.unwrap_err().to_string();
+        let fits = ["truncated", "empty", "neither Parquet nor JSON"]
+            .iter()
+            .any(|word| message.contains(word));
+        assert!(fits, "{length} bytes: {message}");
+    }
+}
+
+/// A file with page checksums, as pyarrow writes them on request.
+const WITH_CHECKSUMS: &[u8] = include_bytes!("../../../../fixtures/parquet/checksums.parquet");
+
+#[test]
+fn a_wrong_page_checksum_is_noticed() {
+    let (out, outcome) = print(Bytes::from_static(WITH_CHECKSUMS));
+    assert!(outcome.is_ok());
+    assert!(String::from_utf8(out).unwrap().contains("some text 7"));
+    let mut file = WITH_CHECKSUMS.to_vec();
+    let place = file.windows(11).position(|window| window == b"some text 7").unwrap();
+    file[place] = b'S';
+    let message = print(file.into()).1.unwrap_err().to_string();
+    assert!(message.contains("CRC") || message.contains("checksum"), "{message}");
+}
