@@ -100,18 +100,21 @@ fn signed_headers(
     let added = added.iter().map(|(name, value)| (*name, value.as_str()));
     let mut headers: Vec<(String, String)> = given
         .chain(added)
-        .map(|(name, value)| (name.to_ascii_lowercase(), value))
-        .filter(|(name, _)| {
-            matches!(name.as_str(), "content-type" | "content-md5" | "host")
-                || name.starts_with("x-")
-        })
+        .filter(|(name, _)| is_signed(name))
         .map(|(name, value)| {
+            let name = name.to_ascii_lowercase();
             let value = if name == "host" { without_default_port(value) } else { value };
             (name, value.to_owned())
         })
         .collect();
     headers.sort();
     headers
+}
+
+/// As the vendor's signer has it: a capital `X-`, and three more in any spelling.
+fn is_signed(name: &str) -> bool {
+    let always = ["content-md5", "content-type", "host"];
+    name.starts_with("X-") || always.iter().any(|always| name.eq_ignore_ascii_case(always))
 }
 
 fn without_default_port(host: &str) -> &str {

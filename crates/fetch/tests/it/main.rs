@@ -1,0 +1,258 @@
+//! Downloads from a local TOS over real HTTP: signatures, virtual hosts, faults.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use viking_emulator::{Collections, Emulator, Options};
+use viking_fetch::{
+    Bucket, BucketOptions, Error, ErrorClass, Event, Keys, NoObserver, Observer, RemoteObject,
+    Report, fetch,
+};
+
+const JOBS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+async fn emulator(faults: &[&str]) -> Emulator {
+    let mut options = Options::new(Collections::folder("nowhere"));
+    options.faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+    Emulator::start(options).await.unwrap()
+}
+
+fn options(emulator: &Emulator, secret_key: &str) -> BucketOptions {
+    let ready = emulator.ready();
+    let keys = Keys::new(&ready.access_key, secret_key.to_owned(), None);
+    let mut options = BucketOptions::new(&ready.tos, &ready.region, keys);
+    options.read_timeout = Duration::from_secs(5);
+    options.retries = 3;
+    options
+}
+
+fn bucket(emulator: &Emulator) -> Bucket {
+    Bucket::open("demo", &options(emulator, &emulator.ready().secret_key)).unwrap()
+}
+
+/// Bytes that differ from place to place, looking like Parquet at both ends.
+fn bytes(length: usize) -> Vec<u8> {
+    let mut bytes: Vec<u8> =
+        (0..length).map(|place| (place * 31 + place / 251).to_le_bytes()[0]).collect();
+    bytes[..4].copy_from_slice(b"PAR1");
+    bytes[length - 4..].copy_from_slice(b"PAR1");
+    bytes
+}
+
+async fn load(bucket: &Bucket, folder: &Path) -> Report {
+    let listing = bucket.list("exports/run").await.unwrap();
+    fetch(bucket, &listing.objects, folder, JOBS, &NoObserver).await.unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn objects_arrive_whole_in_order_and_leave_nothing_behind() {
+    let emulator = emulator(&[]).await;
+    for number in [10, 9, 2, 1, 0] {
+        emulator
+            .put("demo", &format!("exports/run/{number}.parquet"), &bytes(100_000 + number))
+            .unwrap();
+    }
+    emulator.put("demo", "exports/run/sub/3.parquet", &bytes(3_000_000)).unwrap();
+    emulator.put("demo", "exports/run/", b"").unwrap();
+    emulator.put("demo", "exports/run/_SUCCESS", b"").unwrap();
+    emulator.put("demo", "exports/runner/0.parquet", &bytes(9)).unwrap();
+    let bucket = bucket(&emulator);
+    let listing = bucket.list("exports/run").await.unwrap();
+    let listed: Vec<&str> = listing.objects.iter().map(|object| object.name.as_str()).collect();
+    let expected =
+        ["0.parquet", "1.parquet", "2.parquet", "9.parquet", "10.parquet", "sub/3.parquet"];
+    assert_eq!((listed.as_slice(), listing.skipped), (&expected[..], 2));
+    let folder = tempfile::tempdir().unwrap();
+    let report = load(&bucket, folder.path()).await;
+    assert!(report.failed.is_empty());
+    assert_eq!(report.finished.len(), 6);
+    for number in [0, 1, 2, 9, 10] {
+        let file = std::fs::read(folder.path().join(format!("{number}.parquet"))).unwrap();
+        assert_eq!(file, bytes(100_000 + number));
+    }
+    assert_eq!(std::fs::read(folder.path().join("sub/3.parquet")).unwrap(), bytes(3_000_000));
+    assert!(!names(folder.path()).contains(&".partial".to_owned()));
+}
+
+#[tokio::test]
+async fn lists_are_paged() {
+    let emulator = emulator(&[]).await;
+    for number in 0..2_100 {
+        emulator.put("demo", &format!("exports/run/{number}.json"), b"{}").unwrap();
+    }
+    let listing = bucket(&emulator).list("exports/run").await.unwrap();
+    assert_eq!(listing.objects.len(), 2_100);
+    assert_eq!(listing.objects[2_099].name, "2099.json");
+    assert_eq!(listing.objects[999].name, "999.json");
+}
+
+#[tokio::test]
+async fn cut_bodies_and_busy_answers_are_got_over() {
+    let emulator = emulator(&["tos-cut=2", "tos-503=2"]).await;
+    for number in 0..3 {
+        emulator.put("demo", &format!("exports/run/{number}.parquet"), &bytes(5_000_000)).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let report = load(&bucket(&emulator), folder.path()).await;
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    for number in 0..3 {
+        assert_eq!(
+            std::fs::read(folder.path().join(format!("{number}.parquet"))).unwrap(),
+            bytes(5_000_000)
+        );
+    }
+}
+
+#[tokio::test]
+async fn busy_for_ever_is_a_passing_fault_that_names_the_code() {
+    let emulator = emulator(&["tos-503"]).await;
+    let error = bucket(&emulator).list("exports/run").await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Passing);
+    assert_eq!(error.refusal().map(|refusal| refusal.code.as_str()), Some("SlowDown"), "{error}");
+}
+
+#[tokio::test]
+async fn wrong_keys_and_regions_are_refused_with_the_services_words() {
+    let emulator = emulator(&[]).await;
+    emulator.put("demo", "exports/run/0.parquet", &bytes(100)).unwrap();
+    let wrong = Bucket::open("demo", &options(&emulator, "wrong")).unwrap();
+    let error = wrong.list("exports/run").await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Denied, "{error}");
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.code, "SignatureDoesNotMatch");
+    assert!(refusal.request_id.is_some());
+    let mut elsewhere = options(&emulator, &emulator.ready().secret_key);
+    elsewhere.region = "cn-shanghai".to_owned();
+    let error = Bucket::open("demo", &elsewhere).unwrap().list("exports/run").await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage, "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_list_is_checked_and_a_single_object_is_found() {
+    let emulator = emulator(&[]).await;
+    emulator.put("demo", "exports/single.parquet", &bytes(100)).unwrap();
+    let bucket = bucket(&emulator);
+    let single = bucket.list("exports/single.parquet").await.unwrap();
+    assert_eq!(single.objects.len(), 1);
+    assert_eq!((single.objects[0].name.as_str(), single.objects[0].size), ("single.parquet", 100));
+    assert!(bucket.list("exports/nothing").await.unwrap().objects.is_empty());
+    let mut other = options(&emulator, &emulator.ready().secret_key);
+    other.retries = 0;
+    let error = Bucket::open("other", &other).unwrap().list("exports/run").await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::NotFound, "{error}");
+    assert_eq!(error.refusal().map(|refusal| refusal.code.as_str()), Some("NoSuchBucket"));
+}
+
+#[tokio::test]
+async fn an_object_that_changed_after_it_was_listed_is_not_taken() {
+    let emulator = emulator(&[]).await;
+    emulator.put("demo", "exports/run/0.parquet", &bytes(1_000)).unwrap();
+    let bucket = bucket(&emulator);
+    let listing = bucket.list("exports/run").await.unwrap();
+    emulator.put("demo", "exports/run/0.parquet", &bytes(1_001)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let report = fetch(&bucket, &listing.objects, folder.path(), JOBS, &NoObserver).await.unwrap();
+    let (object, error) = &report.failed[0];
+    assert_eq!((object.name.as_str(), error.class()), ("0.parquet", ErrorClass::Data), "{error}");
+    assert_eq!(names(folder.path()), [".partial"]);
+}
+
+#[tokio::test]
+async fn half_a_parquet_file_is_noticed() {
+    let emulator = emulator(&[]).await;
+    let mut half = bytes(1_000);
+    half[996..].copy_from_slice(b"half");
+    emulator.put("demo", "exports/run/0.parquet", &half).unwrap();
+    emulator.put("demo", "exports/run/1.parquet", &bytes(1_000)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let report = load(&bucket(&emulator), folder.path()).await;
+    assert_eq!(report.finished, [1], "the others are loaded all the same");
+    assert!(matches!(&report.failed[0].1, Error::Damaged { .. }), "{:?}", report.failed);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_folder_already_is_not_touched() {
+    let emulator = emulator(&[]).await;
+    emulator.put("demo", "exports/run/0.parquet", &bytes(1_000)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("0.parquet"), "mine").unwrap();
+    let report = load(&bucket(&emulator), folder.path()).await;
+    assert!(matches!(&report.failed[0].1, Error::Exists { .. }), "{:?}", report.failed);
+    assert_eq!(std::fs::read(folder.path().join("0.parquet")).unwrap(), b"mine");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_a_local_fault() {
+    let emulator = emulator(&[]).await;
+    emulator.put("demo", "exports/run/0.parquet", &bytes(1_000)).unwrap();
+    let bucket = bucket(&emulator);
+    let listing = bucket.list("exports/run").await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let folder = file.path().join("below a file");
+    let error = fetch(&bucket, &listing.objects, &folder, JOBS, &NoObserver).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Local, "{error}");
+}
+
+#[tokio::test]
+async fn the_observer_sees_every_step() {
+    #[derive(Default)]
+    struct Steps(Mutex<(Vec<String>, u64)>);
+    impl Observer for Steps {
+        fn on_event(&self, event: &Event<'_>) {
+            let mut steps = self.0.lock().unwrap();
+            match event {
+                Event::Started { object } => steps.0.push(format!("started {}", object.name)),
+                Event::Finished { index, object } => {
+                    steps.0.push(format!("finished {index} {}", object.name))
+                }
+                Event::Received { bytes } => steps.1 += bytes,
+                _ => steps.0.push("other".to_owned()),
+            }
+        }
+    }
+    let emulator = emulator(&[]).await;
+    emulator.put("demo", "exports/run/0.parquet", &bytes(70_000)).unwrap();
+    let bucket = bucket(&emulator);
+    let listing = bucket.list("exports/run").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let steps = Steps::default();
+    fetch(&bucket, &listing.objects, folder.path(), JOBS, &steps).await.unwrap();
+    let steps = steps.0.lock().unwrap();
+    assert_eq!(steps.0, ["started 0.parquet", "finished 0 0.parquet"]);
+    assert_eq!(steps.1, 70_000);
+}
+
+#[tokio::test]
+async fn names_that_would_leave_the_folder_are_never_asked_for() {
+    let emulator = emulator(&[]).await;
+    emulator.put("demo", "exports/run/receipt.json", b"{}").unwrap();
+    let error = bucket(&emulator).list("exports/run").await.unwrap_err();
+    assert!(matches!(&error, Error::Key { .. }), "{error}");
+    emulator.put("demo", "exports/dots/../x.parquet", &bytes(100)).unwrap();
+    let error = bucket(&emulator).list("exports/dots").await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Data, "{error}");
+    assert!(error.to_string().contains(".."), "{error}");
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let keys = Keys::new("AKLTpublic", "hush-secret".to_owned(), Some("hush-token".to_owned()));
+    let options = BucketOptions::new("https://tos-s3-cn-beijing.volces.com", "cn-beijing", keys);
+    let bucket = Bucket::open("demo", &options).unwrap();
+    let text = format!(
+        "{options:?} {bucket:?} {:?}",
+        RemoteObject { key: String::new(), name: String::new(), size: 0, etag: None }
+    );
+    assert!(text.contains("AKLTpublic"));
+    assert!(!text.contains("hush"), "{text}");
+}
