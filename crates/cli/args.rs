@@ -144,11 +144,12 @@ pub(crate) struct TransferArgs {
 /// What to export.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Export")]
+#[command(group(clap::ArgGroup::new("which").args(["all", "filter"]).required(true)))]
 pub(crate) struct ExportArgs {
     /// The collection
     pub(crate) collection: String,
     /// Export every row
-    #[arg(long, required_unless_present = "filter", conflicts_with = "filter")]
+    #[arg(long)]
     pub(crate) all: bool,
     /// Export the rows that satisfy these conditions: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON")]

@@ -1,0 +1,186 @@
+//! One test for each row of the table of exit codes, and what bad input says.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::program::{Ended, Place, Service, example};
+
+const RUN: [&str; 5] = ["run", "example", "--all", "--to", "tos://demo/x"];
+
+fn with_faults(faults: &[&str]) -> (Service, Place) {
+    let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
+    let service = Service::start(&arguments);
+    let place = Place::at(&service);
+    (service, place)
+}
+
+#[test]
+fn exit_2_for_wrong_usage() {
+    let place = Place::new();
+    let filter = ["--filter", "[]"];
+    place.run(&[&RUN[..], &filter].concat()).fails(2, &["--all", "--filter"]);
+    place.run(&["run", "example", "--to", "tos://demo/x"]).fails(2, &["--filter"]);
+    place
+        .run(&["run", "example", "--all", "--to", "s3://demo/x", "--embedded"])
+        .fails(2, &["tos://bucket/path"]);
+    let must_nor = r#"[{"op":"must_nor","field":"city","conds":["x"]}]"#;
+    place
+        .run(&["run", "example", "--filter", must_nor, "--to", "tos://demo/x", "--embedded"])
+        .fails(2, &["must_not"]);
+    place.run(&["runn"]).fails(2, &["run"]);
+    place.run(&[]).fails(2, &["Usage"]);
+    place.run(&["cat", example().to_str().unwrap(), "-c", "town"]).fails(2, &["\"town\"", "city"]);
+    place.run(&["cat", "tos://demo/x"]).fails(2, &["fetch tos://demo/x"]);
+    fs::create_dir(place.path("used")).unwrap();
+    fs::write(place.path("used/file"), "x").unwrap();
+    place.run(&[&RUN[..], &["--embedded", "--dir", "used"]].concat()).fails(2, &["not empty"]);
+}
+
+#[test]
+fn exit_2_for_a_folder_of_another_request() {
+    let (_service, place) = with_faults(&[]);
+    place.run(&[&RUN[..], &["--dir", "run"]].concat()).ok();
+    place
+        .run(&["run", "example", "--all", "--to", "tos://demo/y", "--dir", "run"])
+        .fails(2, &["another request"]);
+    let again = place.run(&[&RUN[..], &["--dir", "run"]].concat()).ok();
+    assert_eq!(again.stdout.lines().count(), 21_001, "an equal request prints from row 0");
+    assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1);
+}
+
+#[test]
+fn exit_3_for_keys_and_permission() {
+    let (service, mut place) = with_faults(&[]);
+    place.set("VOLCENGINE_SECRET_KEY", "wrong");
+    place.run(&RUN).fails(3, &["SignatureDoesNotMatch", "request id", "hint:"]);
+    place
+        .run(&["fetch", "tos://demo/x", "--dir", "d"])
+        .fails(3, &["SignatureDoesNotMatch", "request id"]);
+    Place::new().run(&RUN).fails(3, &["VOLCENGINE_ACCESS_KEY", "--embedded"]);
+    drop(service);
+    let (_service, place) = with_faults(&["denied"]);
+    place.run(&RUN).fails(3, &["1000002", "permission"]);
+    let (_service, place) = with_faults(&["tos-expired"]);
+    place.run(&RUN).fails(3, &["ExpiredToken", "temporary keys"]);
+}
+
+#[test]
+fn exit_4_for_what_does_not_exist() {
+    let (_service, place) = with_faults(&[]);
+    place.run(&["run", "nope", "--all", "--to", "tos://demo/x"]).fails(4, &["1000005", "nope"]);
+    place.run(&["status", "nope"]).fails(4, &["1000035"]);
+    place.run(&["fetch", "tos://nobucket/x", "--dir", "d"]).fails(4, &["NoSuchBucket"]);
+    place.run(&["cat", "missing.parquet"]).fails(4, &["missing.parquet"]);
+    place.run(&["cat", "*.parquet"]).fails(4, &["*.parquet"]);
+    let (_service, place) = with_faults(&["tos-empty-list"]);
+    place.run(&RUN).fails(4, &["21001 rows", "is empty"]);
+}
+
+#[test]
+fn exit_5_for_a_task_that_fails() {
+    let (_service, place) = with_faults(&["task-fail=the bucket is closed"]);
+    place.run(&RUN).fails(5, &["`fail`", "the bucket is closed"]);
+}
+
+#[test]
+fn exit_6_for_a_task_that_does_not_finish() {
+    let (_service, place) = with_faults(&["task-stuck"]);
+    place
+        .run(&[&RUN[..], &["--timeout", "500ms"]].concat())
+        .fails(6, &["running", "viking-export wait"]);
+    let (_service, place) = with_faults(&["task-confirm"]);
+    let waits =
+        place.run(&[&RUN[..], &["--dir", "run"]].concat()).fails(6, &["viking-export confirm"]);
+    let task = waits.stderr.split("export confirm ").nth(1).unwrap().trim();
+    place.run(&["confirm", task]).ok();
+    assert_eq!(place.run(&["resume", "run"]).ok().stdout.lines().count(), 21_001);
+}
+
+#[test]
+fn exit_7_for_a_transfer_that_fails_and_can_go_on() {
+    let (service, place) = with_faults(&["tos-503"]);
+    place.run(&[&RUN[..], &["--retries", "1", "--dir", "run"]].concat()).fails(7, &["SlowDown"]);
+    drop(service);
+    let gone = place.run(&["list", "example"]);
+    gone.fails(7, &["no answer from 127.0.0.1"]);
+}
+
+#[test]
+fn exit_8_for_bad_data() {
+    let place = Place::new();
+    let whole = fs::read(example().join("1.parquet")).unwrap();
+    let file = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).unwrap();
+    file("truncated.parquet", &whole[..whole.len() / 2]);
+    file("text.parquet", b"these are words\n");
+    file("empty.parquet", b"");
+    let mut flipped = whole.clone();
+    // The header of the first page.
+    flipped[4..68].fill(0xff);
+    file("flipped.parquet", &flipped);
+    file("row.json", b"{\"a\":1}\n{\"a\":\n");
+    let one_line = |ended: &Ended| assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    one_line(
+        &place.run(&["cat", "truncated.parquet"]).fails(8, &["truncated.parquet", "truncated"]),
+    );
+    one_line(&place.run(&["cat", "text.parquet"]).fails(8, &["text.parquet", "these"]));
+    one_line(&place.run(&["cat", "empty.parquet"]).fails(8, &["empty.parquet", "0 bytes"]));
+    one_line(&place.run(&["cat", "flipped.parquet"]).fails(8, &["flipped.parquet", "damaged"]));
+    let row = place.run(&["cat", "row.json"]).fails(8, &["row.json", "row 1"]);
+    assert_eq!(row.stdout, "{\"a\":1}\n", "the rows before it are kept");
+    let nan = example().join("1.parquet");
+    place
+        .run(&["cat", nan.to_str().unwrap(), "--nonfinite", "error"])
+        .fails(8, &["row 5", "\"score\""]);
+    let (_service, place) = with_faults(&["tos-changed=1"]);
+    place.run(&RUN).fails(8, &["PreconditionFailed"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn exit_9_for_a_full_disk_or_an_output_that_cannot_be_made() {
+    let place = Place::new();
+    let file = example().join("1.parquet");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = place.command(&["cat", file.to_str().unwrap()]);
+    let ended: Ended = command.stdout(Stdio::from(full)).output().unwrap().into();
+    ended.fails(9, &["cannot write the output", "space"]);
+    fs::write(place.path("file"), "x").unwrap();
+    place.run(&["cat", file.to_str().unwrap(), "-o", "file/rows"]).fails(9, &["file/rows"]);
+}
+
+/// Every file below the place, and everything that was said.
+#[test]
+fn no_secret_shows_in_output_logs_or_files() {
+    let (service, mut place) = with_faults(&["tos-503=2", "tos-cut=1"]);
+    place.set("VOLCENGINE_SESSION_TOKEN", "hush-session-token");
+    let mut said = String::new();
+    let mut say = |ended: Ended| said += &(ended.stdout + &ended.stderr);
+    let secret = service.text("secret_key").to_owned();
+    for talk in [&["-vv"][..], &["-vv", "--progress", "json"], &["--log", "trace"]] {
+        // The token is not known to the services, so the transfer is refused after the task.
+        say(place.run(&[&RUN[..], talk].concat()));
+        say(place.run(&[&["fetch", "tos://demo/x", "--dir", "d"], talk].concat()));
+        say(place.run(&[&["status", "nope"], talk].concat()));
+    }
+    place.set("VOLCENGINE_SESSION_TOKEN", "");
+    say(place.run(&[&RUN[..], &["-vv", "--dir", "whole"]].concat()).ok());
+    place.set("VOLCENGINE_SECRET_KEY", "hush-wrong-secret");
+    say(place.run(&[&RUN[..], &["-vv"]].concat()));
+    let mut folders = vec![place.folder.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                said += &String::from_utf8_lossy(&fs::read(path).unwrap());
+                files += 1;
+            }
+        }
+    }
+    assert!(files >= 5 && said.contains("request"), "nothing was searched");
+    for hush in [secret.as_str(), "hush-session-token", "hush-wrong-secret"] {
+        assert!(!said.contains(hush), "a secret was found");
+    }
+}

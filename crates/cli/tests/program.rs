@@ -1,0 +1,158 @@
+//! Runs the binary with a clean environment in a folder of its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Where a test works: an empty folder, which is also the home folder.
+pub(crate) struct Place {
+    pub(crate) folder: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
+        }
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        assert!(self.stdout.is_empty() || self.stdout.ends_with('\n'), "half a line");
+        self
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+    }
+
+    /// A place whose settings point at `service`.
+    pub(crate) fn at(service: &Service) -> Self {
+        let mut place = Self::new();
+        place.set("VOLCENGINE_ACCESS_KEY", service.text("access_key"));
+        place.set("VOLCENGINE_SECRET_KEY", service.text("secret_key"));
+        place.set("VIKING_EXPORT_ENDPOINT", service.text("vikingdb"));
+        place.set("VIKING_EXPORT_TOS_ENDPOINT", service.text("tos"));
+        place
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_viking-export"));
+        command.args(arguments).env_clear().current_dir(self.folder.path());
+        command.env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");
+        // A proxy that does not exist: loopback services must be reached past it.
+        command.env("HTTP_PROXY", "http://127.0.0.1:9").env("HTTPS_PROXY", "http://127.0.0.1:9");
+        command.env("ALL_PROXY", "http://127.0.0.1:9");
+        command.envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// Runs a command with `input` on stdin.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ended {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let ended = child.wait_with_output().unwrap().into();
+        drop(writer.join().unwrap());
+        ended
+    }
+
+    /// The one folder that a run made here.
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut folders: Vec<_> =
+            entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        assert_eq!(folders.len(), 1, "{folders:?}");
+        folders.remove(0)
+    }
+}
+
+/// `viking-export emulator` as a process of its own; killed when dropped.
+pub(crate) struct Service {
+    child: Child,
+    ready: Value,
+    /// Its standard output stays open until the end.
+    _stdout: BufReader<std::process::ChildStdout>,
+}
+
+impl Service {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let place = Place::new();
+        let mut all = vec!["emulator"];
+        all.extend(arguments);
+        if !arguments.contains(&"--state-time") {
+            all.extend(["--state-time", "30"]);
+        }
+        let mut child = place.command(&all).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap();
+        Self { child, ready, _stdout: stdout }
+    }
+
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.ready[key].as_str().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// The committed collection.
+pub(crate) fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/collections/example")
+}
+
+/// Its rows, read from the committed files.
+pub(crate) fn example_rows() -> String {
+    Place::new().run(&["cat", example().to_str().unwrap()]).ok().stdout
+}
