@@ -132,13 +132,12 @@ async fn task(
         Some(_) => client.find_export(&spec.to).await?,
         None => None,
     };
-    let task = match left {
-        Some(task) => task,
-        None => {
-            folder.receipt.submitted = Some(now());
-            folder.save()?;
-            create(client, spec, &context.report).await?
-        }
+    let task = if let Some(task) = left {
+        task
+    } else {
+        folder.receipt.submitted = Some(now());
+        folder.save()?;
+        create(client, spec, &context.report).await?
     };
     folder.receipt.task = Some(task.0.clone());
     folder.save()?;

@@ -71,7 +71,9 @@ impl Filter {
     /// Operators that are not known here and are passed on as they are.
     pub fn unknown_operators(&self) -> Vec<&str> {
         let mut unknown = Vec::new();
-        self.conditions.iter().for_each(|condition| condition.collect_unknown(&mut unknown));
+        for condition in &self.conditions {
+            condition.collect_unknown(&mut unknown);
+        }
         unknown
     }
 }
@@ -165,7 +167,9 @@ impl Condition {
     fn collect_unknown<'a>(&'a self, unknown: &mut Vec<&'a str>) {
         match self {
             Self::Group { conditions, .. } => {
-                conditions.iter().for_each(|condition| condition.collect_unknown(unknown));
+                for condition in conditions {
+                    condition.collect_unknown(unknown);
+                }
             }
             Self::Other(raw) => unknown.extend(raw.get("op").and_then(Value::as_str)),
             Self::Membership { .. } | Self::Range { .. } | Self::Around { .. } => {}

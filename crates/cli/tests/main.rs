@@ -1,5 +1,7 @@
 //! End-to-end tests: the real binary against VikingDB and TOS in a process of their own.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 mod errors;
 mod pipeline;
 mod program;

@@ -106,7 +106,7 @@ fn is_same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
             let single = |number: &serde_json::Number| number.to_string().parse::<f32>().unwrap();
-            single(a) == single(b)
+            single(a).to_bits() == single(b).to_bits()
         }
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))

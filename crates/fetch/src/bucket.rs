@@ -93,7 +93,7 @@ impl Bucket {
         let retry = RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: options.retries,
-            retry_timeout: Duration::from_secs(180),
+            retry_timeout: Duration::from_mins(3),
         };
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
         let mut builder = AmazonS3Builder::new()

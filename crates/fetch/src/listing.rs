@@ -18,7 +18,7 @@ pub struct RemoteObject {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
-    /// Its ETag as listed, if the service gave one.
+    /// Its `ETag` as listed, if the service gave one.
     pub etag: Option<String>,
 }
 

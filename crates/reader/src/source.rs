@@ -131,9 +131,8 @@ impl FileKind {
             return Err(Error::Encrypted { file: file.to_owned() });
         }
         match head.trim_ascii_start().first() {
-            Some(b'{' | b'[') => Ok(Self::Json),
             // All white space is an export without rows.
-            None => Ok(Self::Json),
+            Some(b'{' | b'[') | None => Ok(Self::Json),
             Some(_) => Err(Error::UnknownKind {
                 file: file.to_owned(),
                 start: format!("\"{}\"", head[..head.len().min(8)].escape_ascii()),

@@ -1,5 +1,7 @@
 //! Downloads from a local TOS over real HTTP: signatures, virtual hosts, faults.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Mutex;
@@ -213,7 +215,7 @@ async fn the_observer_sees_every_step() {
             match event {
                 Event::Started { object } => steps.0.push(format!("started {}", object.name)),
                 Event::Finished { index, object } => {
-                    steps.0.push(format!("finished {index} {}", object.name))
+                    steps.0.push(format!("finished {index} {}", object.name));
                 }
                 Event::Received { bytes } => steps.1 += bytes,
                 _ => steps.0.push("other".to_owned()),

@@ -231,12 +231,12 @@ impl<'a> Column<'a> {
         }
         match &self.data {
             Data::Bool(array) => {
-                out.extend_from_slice(if array.value(row) { b"true" } else { b"false" })
+                out.extend_from_slice(if array.value(row) { b"true" } else { b"false" });
             }
             Data::Bytes(bytes, form) => binary::write(bytes.value(row), *form, out),
             Data::Date32(values) => time::write_date_quoted(i64::from(values[row]), out),
             Data::Date64(values) => {
-                time::write_date_quoted(values[row].div_euclid(86_400_000), out)
+                time::write_date_quoted(values[row].div_euclid(86_400_000), out);
             }
             Data::Decimal(values, style) => write_decimal(values, *style, row, out),
             Data::Duration(values, unit) => time::write_duration(values[row], *unit, out),
@@ -254,11 +254,11 @@ impl<'a> Column<'a> {
             Data::Struct(members) => write_struct(members, row, out, counts),
             Data::Text(values) => text::write_string(values.value(row), out),
             Data::Time32(values, unit) => {
-                time::write_time(i64::from(values[row]), *unit, out, counts)
+                time::write_time(i64::from(values[row]), *unit, out, counts);
             }
             Data::Time64(values, unit) => time::write_time(values[row], *unit, out, counts),
             Data::Timestamp(values, unit, utc) => {
-                time::write_timestamp(values[row], *unit, *utc, out)
+                time::write_timestamp(values[row], *unit, *utc, out);
             }
             Data::U8(values) => int::write(values[row], out),
             Data::U16(values) => int::write(values[row], out),
@@ -345,13 +345,13 @@ fn write_key(keys: &Column<'_>, entry: usize, out: &mut Vec<u8>, counts: &mut Co
 fn write_vector(span: Range<usize>, items: &Data<'_>, out: &mut Vec<u8>) {
     match items {
         Data::F16(values, _) => {
-            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out)
+            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
         }
         Data::F32(values, _) => {
-            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out)
+            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
         }
         Data::F64(values, _) => {
-            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out)
+            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
         }
         _ => out.extend_from_slice(b"null"),
     }

@@ -20,7 +20,7 @@ use arrow_buffer::{NullBuffer, OffsetBuffer, i256};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use proptest::prelude::*;
 
-/// SplitMix64, so that a failing case is told by its seed.
+/// `SplitMix64`, so that a failing case is told by its seed.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -108,9 +108,12 @@ pub(crate) fn data_type() -> impl Strategy<Value = DataType> {
     ]);
     let timed =
         (unit, prop::option::of(prop::sample::select(vec!["UTC", "Asia/Shanghai"])), any::<bool>())
-            .prop_map(|(unit, zone, is_duration)| match is_duration {
-                true => DataType::Duration(unit),
-                false => DataType::Timestamp(unit, zone.map(Into::into)),
+            .prop_map(|(unit, zone, is_duration)| {
+                if is_duration {
+                    DataType::Duration(unit)
+                } else {
+                    DataType::Timestamp(unit, zone.map(Into::into))
+                }
             });
     let leaf = prop_oneof![5 => plain, 1 => timed];
     leaf.prop_recursive(3, 12, 3, |inner| {
@@ -240,7 +243,7 @@ fn list(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
         DataType::List(item) => {
             let child = array(item.data_type(), total, random);
             Arc::new(ListArray::new(
-                item.clone(),
+                Arc::clone(item),
                 OffsetBuffer::from_lengths(lengths),
                 child,
                 nulls,
@@ -249,7 +252,7 @@ fn list(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
         DataType::LargeList(item) => {
             let child = array(item.data_type(), total, random);
             Arc::new(LargeListArray::new(
-                item.clone(),
+                Arc::clone(item),
                 OffsetBuffer::from_lengths(lengths),
                 child,
                 nulls,
@@ -261,7 +264,13 @@ fn list(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
                 lengths.iter().map(|_| i32::try_from(random.below(6)).unwrap()).collect();
             let sizes: Vec<i32> =
                 lengths.iter().map(|length| i32::try_from(*length).unwrap()).collect();
-            Arc::new(ListViewArray::new(item.clone(), starts.into(), sizes.into(), child, nulls))
+            Arc::new(ListViewArray::new(
+                Arc::clone(item),
+                starts.into(),
+                sizes.into(),
+                child,
+                nulls,
+            ))
         }
         DataType::LargeListView(item) => {
             let child = array(item.data_type(), 9, random);
@@ -270,7 +279,7 @@ fn list(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
             let sizes: Vec<i64> =
                 lengths.iter().map(|length| i64::try_from(*length).unwrap()).collect();
             Arc::new(LargeListViewArray::new(
-                item.clone(),
+                Arc::clone(item),
                 starts.into(),
                 sizes.into(),
                 child,
@@ -279,7 +288,7 @@ fn list(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
         }
         DataType::FixedSizeList(item, size) => {
             let child = array(item.data_type(), rows * usize::try_from(*size).unwrap(), random);
-            Arc::new(FixedSizeListArray::new(item.clone(), *size, child, nulls))
+            Arc::new(FixedSizeListArray::new(Arc::clone(item), *size, child, nulls))
         }
         DataType::Map(entries, sorted) => {
             let DataType::Struct(fields) = entries.data_type() else { unreachable!() };
@@ -287,7 +296,7 @@ fn list(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
             let values = array(fields[1].data_type(), total, random);
             let entries_array = StructArray::new(fields.clone(), vec![keys, values], None);
             Arc::new(MapArray::new(
-                entries.clone(),
+                Arc::clone(entries),
                 OffsetBuffer::from_lengths(lengths),
                 entries_array,
                 nulls,
@@ -299,22 +308,18 @@ fn list(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
 }
 
 fn without_nulls(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
-    loop {
-        let keys = array(data_type, rows, random);
-        if keys.null_count() == 0 {
-            return keys;
-        }
-        // Drawn again without the nulls: a fifth of the values at most.
-        let kept = arrow_select::filter::filter(
-            keys.as_ref(),
-            &(0..rows).map(|row| Some(keys.is_valid(row))).collect::<BooleanArray>(),
-        )
-        .unwrap();
-        let rest = without_nulls(data_type, rows - kept.len(), random);
-        return arrow_select::concat::concat(&[kept.as_ref(), rest.as_ref()]).unwrap();
+    let keys = array(data_type, rows, random);
+    if keys.null_count() == 0 {
+        return keys;
     }
+    // Drawn again for the nulls: a fifth of the values or so.
+    let is_valid: BooleanArray = (0..rows).map(|row| Some(keys.is_valid(row))).collect();
+    let kept = arrow_select::filter::filter(keys.as_ref(), &is_valid).unwrap();
+    let rest = without_nulls(data_type, rows - kept.len(), random);
+    arrow_select::concat::concat(&[kept.as_ref(), rest.as_ref()]).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each type")]
 fn primitive(data_type: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
     fn build<T: ArrowPrimitiveType>(
         data_type: &DataType,

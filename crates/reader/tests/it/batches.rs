@@ -51,8 +51,8 @@ fn columns_are_chosen_by_name_and_keep_the_files_order() {
         BatchReader::from_bytes(file.clone(), &options)
     };
     let names = |columns: &[&str]| {
-        let schema = read(columns).unwrap().schema().clone();
-        schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+        let reader = read(columns).unwrap();
+        reader.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
     };
     assert_eq!(names(&["text", "id"]), ["id", "text"]);
     assert_eq!(names(&["text"]), ["text"]);

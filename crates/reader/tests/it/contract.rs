@@ -244,7 +244,7 @@ fn oracle_without_far_years(batch: &RecordBatch) -> String {
 fn parquet_types_without_an_arrow_schema() {
     let file = low_level_file();
     let reader = BatchReader::from_bytes(file, &ReadOptions::default()).unwrap();
-    let schema = reader.schema().clone();
+    let schema = Arc::clone(reader.schema());
     let batches: Vec<_> = reader.map(Result::unwrap).collect();
     let mut lines = JsonLines::new("test", &schema, &JsonOptions::default()).unwrap();
     let mut out = Vec::new();

@@ -53,7 +53,7 @@ fn limit_and_offset_count_over_all_files() {
 /// A JSON export of the same rows, spaced as other programs do.
 fn json_files() -> [(&'static str, Bytes); 2] {
     let (all, _) = print(&two_files(), PrintOptions::default());
-    let spaced = all.replace(":", ": ").replace(",\"", ", \"");
+    let spaced = all.replace(':', ": ").replace(",\"", ", \"");
     let lines: Vec<&str> = spaced.lines().collect();
     let array = format!("[\n{}\n]\n", lines[250..].join(",\n"));
     [("0.json", Bytes::from(lines[..250].join("\n"))), ("1.json", Bytes::from(array))]
