@@ -9,12 +9,19 @@
 //! The crate speaks the V1 interface (`/api/task/*`). It knows nothing of object storage or
 //! Parquet, never prints and never reads the environment.
 //!
-//! ```no_run
+//! ```
 //! use viking_api::{Client, Credentials, Endpoint, ExportSpec, FileType, Poll, Rows, TosPath};
 //!
-//! # async fn export() -> Result<(), viking_api::Error> {
-//! let credentials = Credentials::new("access key", "secret key".to_owned(), None);
-//! let client = Client::new(Endpoint::of_region("cn-beijing")?, credentials, jiff::Timestamp::now)?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections");
+//! # let collections = viking_emulator::Collections::folder(folder);
+//! # let emulator = viking_emulator::Emulator::start(viking_emulator::Options::new(collections)).await?;
+//! # let (url, access_key) = (&emulator.ready().vikingdb, &emulator.ready().access_key);
+//! # let secret_key = emulator.ready().secret_key.clone();
+//! let endpoint = Endpoint::new(url, "cn-beijing", false)?; // or Endpoint::of_region("cn-beijing")
+//! let credentials = Credentials::new(access_key, secret_key, None);
+//! let client = Client::new(endpoint, credentials, jiff::Timestamp::now)?;
 //! let spec = ExportSpec {
 //!     collection: "example".to_owned(),
 //!     rows: Rows::All,
@@ -22,7 +29,8 @@
 //!     file_type: FileType::Parquet,
 //! };
 //! let task = client.submit_export(&spec).await?;
-//! client.wait(&task, Poll::default(), &mut |task| tracing::info!(state = task.state.name())).await?;
+//! let done = client.wait(&task, Poll::default(), &mut |task| println!("{}", task.state.name())).await?;
+//! assert_eq!(done.tos_path.as_deref(), Some("bucket/exports/run-1"));
 //! # Ok(())
 //! # }
 //! ```

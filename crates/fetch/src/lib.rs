@@ -9,18 +9,26 @@
 //! The crate knows nothing of Arrow, and of Parquet only the four bytes at both ends. It never
 //! prints and never reads the environment.
 //!
-//! ```no_run
+//! ```
 //! use std::num::NonZeroUsize;
-//! use viking_fetch::{Bucket, BucketOptions, Keys, NoObserver, fetch, tos_endpoint};
+//! use viking_fetch::{Bucket, BucketOptions, Keys, NoObserver, fetch};
 //!
-//! # async fn run() -> Result<(), viking_fetch::Error> {
-//! let keys = Keys::new("access key", "secret key".to_owned(), None);
-//! let endpoint = tos_endpoint("cn-beijing");
-//! let bucket = Bucket::open("bucket", &BucketOptions::new(&endpoint, "cn-beijing", keys))?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let collections = viking_emulator::Collections::folder("none");
+//! # let emulator = viking_emulator::Emulator::start(viking_emulator::Options::new(collections)).await?;
+//! # emulator.put("bucket", "exports/run-1/0.json", b"{}\n")?;
+//! # let (endpoint, access_key) = (&emulator.ready().tos, &emulator.ready().access_key);
+//! # let secret_key = emulator.ready().secret_key.clone();
+//! # let folder = tempfile::tempdir()?;
+//! let keys = Keys::new(access_key, secret_key, None);
+//! // The endpoint of a region is `tos_endpoint("cn-beijing")`.
+//! let bucket = Bucket::open("bucket", &BucketOptions::new(endpoint, "cn-beijing", keys))?;
 //! let listing = bucket.list("exports/run-1").await?;
-//! let jobs = NonZeroUsize::MIN;
-//! let report = fetch(&bucket, &listing.objects, "folder".as_ref(), jobs, &NoObserver).await?;
+//! let jobs = NonZeroUsize::new(4).unwrap();
+//! let report = fetch(&bucket, &listing.objects, folder.path(), jobs, &NoObserver).await?;
 //! assert!(report.failed.is_empty());
+//! assert!(folder.path().join("0.json").exists());
 //! # Ok(())
 //! # }
 //! ```

@@ -10,6 +10,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use crate::error::Error;
 use crate::guard::guarded;
+use crate::nesting::{self, LEVELS_MAX};
 use crate::source::{ParquetInput, Source};
 
 /// Bytes of the closing footer length and magic.
@@ -26,6 +27,7 @@ impl Footer {
     /// Reads the footer of `source`; `file` names it in errors.
     pub fn read(file: &str, source: &Arc<dyn Source>) -> Result<Self, Error> {
         let declared_bytes = check_ends(file, source.as_ref())?;
+        check_nesting(file, source.as_ref(), declared_bytes)?;
         let footer = guarded(|| load(&ParquetInput(Arc::clone(source))))
             .map_err(|panic| damaged(file, panic))?
             .map_err(|error| damaged(file, error))?;
@@ -98,6 +100,18 @@ fn check_ends(file: &str, source: &dyn Source) -> Result<u64, Error> {
         return Err(truncated(detail));
     }
     Ok(length)
+}
+
+/// Refuses columns that are nested so deep that building their types would overflow the stack.
+fn check_nesting(file: &str, source: &dyn Source, footer_bytes: u64) -> Result<(), Error> {
+    let end = source.size() - TAIL_BYTES;
+    let footer = source.read(end - footer_bytes..end).map_err(|source| Error::io(file, source))?;
+    match nesting::levels(&footer) {
+        Some(levels) if levels > LEVELS_MAX => {
+            Err(damaged(file, format!("its columns are nested deeper than {LEVELS_MAX} levels")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn load(input: &ParquetInput) -> Result<ArrowReaderMetadata, ParquetError> {

@@ -41,6 +41,7 @@ mod footer;
 mod guard;
 mod json;
 mod jsonl;
+mod nesting;
 mod print;
 mod sink;
 mod source;

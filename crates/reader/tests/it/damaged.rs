@@ -118,3 +118,32 @@ fn a_wrong_page_checksum_is_noticed() {
     let message = print(file.into()).1.unwrap_err().to_string();
     assert!(message.contains("CRC") || message.contains("checksum"), "{message}");
 }
+
+/// A file without rows whose one column is nested `levels` deep.
+fn nested_levels(levels: usize) -> Bytes {
+    use parquet::basic::{Repetition, Type as Physical};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::types::Type;
+    let leaf = Type::primitive_type_builder("x", Physical::INT32);
+    let mut column = Arc::new(leaf.with_repetition(Repetition::OPTIONAL).build().unwrap());
+    for level in 1..levels {
+        let name = format!("g{level}");
+        let group = Type::group_type_builder(&name).with_repetition(Repetition::OPTIONAL);
+        column = Arc::new(group.with_fields(vec![column]).build().unwrap());
+    }
+    let root = Type::group_type_builder("m").with_fields(vec![column]).build().unwrap();
+    let writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+#[test]
+fn nesting_is_read_to_a_limit_and_refused_beyond_it() {
+    assert!(print(nested_levels(64)).1.is_ok());
+    for levels in [65, 500, 5_000] {
+        // Building such a file takes a deep stack too; reading it must not.
+        let build = std::thread::Builder::new().stack_size(256 << 20);
+        let file = build.spawn(move || nested_levels(levels)).unwrap().join().unwrap();
+        let message = print(file).1.unwrap_err().to_string();
+        assert!(message.contains("nested deeper than 64"), "{levels}: {message}");
+    }
+}
