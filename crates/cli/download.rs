@@ -28,9 +28,15 @@ pub(crate) struct Meter {
     bytes_total: AtomicU64,
     objects: AtomicUsize,
     objects_total: AtomicUsize,
+    is_to_file: bool,
 }
 
 impl Meter {
+    /// `is_to_file` tells that no rows go to stdout meanwhile.
+    pub(crate) fn new(is_to_file: bool) -> Self {
+        Self { is_to_file, ..Self::default() }
+    }
+
     fn progress(&self) -> Progress {
         Progress {
             objects: self.objects.load(Ordering::Relaxed),
@@ -38,6 +44,7 @@ impl Meter {
             bytes: self.bytes.load(Ordering::Relaxed),
             bytes_total: self.bytes_total.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
+            is_to_file: self.is_to_file,
         }
     }
 
@@ -185,7 +192,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
         folder.receipt.objects = Some(objects);
         folder.save()?;
     }
-    let meter = Meter::default();
+    let meter = Meter::new(true);
     let loading = load(&open, &folder, &args.transfer, &meter, report, None);
     meter.show(report, loading).await?;
     let objects = folder.receipt.objects.as_ref().map_or(0, Vec::len);

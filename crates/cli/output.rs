@@ -11,6 +11,13 @@ use crate::exit::{Exit, Failure, Outcome};
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
+impl OutputArgs {
+    /// Whether rows go to a file and not to stdout.
+    pub(crate) fn is_file(&self) -> bool {
+        self.output.as_ref().is_some_and(|path| path != Path::new("-"))
+    }
+}
+
 /// An open output.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -22,7 +29,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn open(args: &OutputArgs) -> Outcome<Self> {
         match &args.output {
-            Some(path) if path != Path::new("-") => Self::open_file(path, args.force),
+            Some(path) if args.is_file() => Self::open_file(path, args.force),
             _ => Self::stdout().map_err(|error| Failure::local("cannot write to stdout", error)),
         }
     }

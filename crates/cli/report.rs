@@ -46,6 +46,8 @@ pub(crate) struct Progress {
     pub(crate) bytes: u64,
     pub(crate) bytes_total: u64,
     pub(crate) rows: u64,
+    /// Rows do not go to stdout.
+    pub(crate) is_to_file: bool,
 }
 
 impl Report {
@@ -167,6 +169,10 @@ impl Report {
     /// Shows how far a download is; off a terminal a line every few seconds.
     pub(crate) fn progress(&self, progress: Progress) {
         if self.form == Form::Bar {
+            // Rows and a bar on one terminal would write over each other.
+            if io::stdout().is_terminal() && !progress.is_to_file {
+                return;
+            }
             self.show_bar("{bar:24} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}");
             self.bar.set_length(progress.bytes_total);
             self.bar.set_position(progress.bytes);
@@ -180,7 +186,7 @@ impl Report {
         }
         *last = Some(Instant::now());
         drop(last);
-        let Progress { objects, objects_total, bytes, bytes_total, rows } = progress;
+        let Progress { objects, objects_total, bytes, bytes_total, rows, .. } = progress;
         let text = format!(
             "download objects={objects}/{objects_total} bytes={}/{} rows={rows}",
             HumanBytes(bytes),
@@ -203,6 +209,9 @@ impl Report {
     fn show_bar(&self, template: &str) {
         if self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if self.bar.is_finished() {
+            self.bar.reset();
         }
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);

@@ -111,7 +111,7 @@ async fn go_on(
         folder.save()?;
         context.detach.set(vec![resume]);
     }
-    let meter = Arc::new(Meter::default());
+    let meter = Arc::new(Meter::new(going.output.is_file()));
     let work = load_and_print(context, &folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await?;
     prove(context, &mut folder, &printed, going)
