@@ -76,9 +76,13 @@ pub(crate) async fn list(
     let listing = bucket.list(from.prefix()).await?;
     let bytes: u64 = listing.objects.iter().map(|object| object.size).sum();
     let count = listing.objects.len();
+    let empty = match listing.skipped {
+        0 => String::new(),
+        skipped => format!(", {skipped} empty ones left out"),
+    };
     report.note(
         "listed",
-        &format!("{count} objects, {}", indicatif::HumanBytes(bytes)),
+        &format!("{count} objects, {}{empty}", indicatif::HumanBytes(bytes)),
         json!({"objects": count, "bytes": bytes, "skipped": listing.skipped}),
     );
     Ok(listing.objects.into_iter().map(ObjectRecord::from).collect())
@@ -182,16 +186,16 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
         format!("go on: viking-export fetch {from} --dir {dir}"),
     ]);
     let open = || context.service.bucket(from.bucket(), args.transfer.retries);
-    if folder.receipt.objects.is_none() {
-        let objects = list(&open()?, &from, report).await?;
-        if objects.is_empty() {
-            let text = format!("there is no object with bytes below {from}");
-            return Err(Failure::say(Exit::NotFound, text)
-                .hint("check the path, and that the task is done"));
-        }
-        folder.receipt.objects = Some(objects);
-        folder.save()?;
+    let objects = list(&open()?, &from, report).await?;
+    if objects.is_empty() {
+        let text = format!("there is no object with bytes below {from}");
+        return Err(
+            Failure::say(Exit::NotFound, text).hint("check the path, and that the task is done")
+        );
     }
+    folder.forget_changed(&objects)?;
+    folder.receipt.objects = Some(objects);
+    folder.save()?;
     let meter = Meter::new(true);
     let loading = load(&open, &folder, &args.transfer, &meter, report, None);
     meter.show(report, loading).await?;
@@ -202,7 +206,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
 
 /// Where a task writes, once it is done.
 async fn written_by(context: &Context, task: &TaskId) -> Outcome<TosPath> {
-    let client = context.service.client()?;
+    let client = context.client()?;
     let done = follow(&client, task, None, &context.report).await?;
     match done.tos_path {
         Some(path) => Ok(TosPath::parse(&path)?),

@@ -16,9 +16,10 @@ use crate::args::{CatArgs, FilesArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
 use crate::printing::{Input, open, print, report_text_like};
+use crate::run_folder;
 use crate::settings::print_options;
 
-/// What an export's files are called; other files of a folder are not its rows.
+/// What an export's files are called, in a folder without a receipt that names them.
 const EXTENSIONS: [&str; 4] = ["parquet", "json", "jsonl", "ndjson"];
 
 /// `cat`: the rows of files.
@@ -91,17 +92,26 @@ fn open_input(path: &Path) -> Outcome<Input> {
     if path == Path::new("-") {
         return Ok(("stdin".to_owned(), Arc::new(spool_stdin()?)));
     }
-    open(&path.display().to_string(), path)
+    let name = path.display().to_string();
+    let is_stream = fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir());
+    if is_stream {
+        let spooled = File::open(path).and_then(spool);
+        let spooled =
+            spooled.map_err(|error| Failure::local(format!("cannot read {name}"), error))?;
+        return Ok((name, Arc::new(spooled)));
+    }
+    open(&name, path)
 }
 
-/// Parquet is read from its end, so stdin goes to a temporary file that has no name.
 fn spool_stdin() -> Outcome<FileSource> {
-    let spool = || -> io::Result<FileSource> {
-        let mut file: File = tempfile::tempfile()?;
-        io::copy(&mut io::stdin().lock(), &mut file)?;
-        FileSource::from_file(file)
-    };
-    spool().map_err(|error| Failure::local("cannot keep stdin in a temporary file", error))
+    spool(io::stdin().lock()).map_err(|error| Failure::local("cannot read stdin", error))
+}
+
+/// Parquet is read from its end, so a stream goes to a temporary file that has no name.
+fn spool(mut stream: impl io::Read) -> io::Result<FileSource> {
+    let mut file: File = tempfile::tempfile()?;
+    io::copy(&mut stream, &mut file)?;
+    FileSource::from_file(file)
 }
 
 /// The files that the paths name, folders and patterns opened up, in number-aware order.
@@ -120,6 +130,11 @@ fn find(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
                 files.extend(expand(pattern)?);
             }
             _ if path.is_dir() => {
+                let listed = run_folder::names(path)?;
+                if let Some(names) = listed {
+                    files.extend(names.into_iter().map(|name| path.join(name)));
+                    continue;
+                }
                 let mut found = Vec::new();
                 walk(path, &mut found).map_err(|error| {
                     Failure::local(format!("cannot read {}", path.display()), error)

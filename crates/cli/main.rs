@@ -22,6 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use viking_api::Client;
 
 use args::{Cli, Command, TalkArgs};
 use exit::{Exit, Failure, Outcome};
@@ -31,12 +34,26 @@ use settings::Service;
 use signals::Signals;
 
 /// What every verb may need.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Context {
     service: Service,
-    report: Report,
+    report: Arc<Report>,
     stop: Stop,
-    detach: Detach,
+    detach: Arc<Detach>,
+}
+
+impl Context {
+    /// A client of VikingDB. Says whom it will ask, since the answer may take a while.
+    fn client(&self) -> Outcome<Client> {
+        let client = self.service.client()?;
+        let url = client.url();
+        self.report.note(
+            "connect",
+            &format!("asking VikingDB at {url}"),
+            serde_json::json!({"url": url}),
+        );
+        Ok(client)
+    }
 }
 
 /// What to say when the user stops us: what goes on, and how to go on.
@@ -70,9 +87,9 @@ fn main() -> ExitCode {
         };
     let context = Arc::new(Context {
         service: Service::new(&cli.service),
-        report,
+        report: Arc::new(report),
         stop: Stop::default(),
-        detach: Detach::default(),
+        detach: Arc::default(),
     });
     let outcome = runtime.block_on(until_stopped(Arc::clone(&context), cli));
     // A write that is stuck in a full pipe must not hold the program.
@@ -93,14 +110,33 @@ async fn until_stopped(context: Arc<Context>, cli: Cli) -> Outcome<()> {
         return embedded::serve(args).await;
     }
     let mut signals = Signals::new()?;
+    // A thread of its own: whatever it waits for, signals are heard.
+    let (done, mut outcome) = oneshot::channel();
+    let (handle, worker) = (Handle::current(), Arc::clone(&context));
+    std::thread::spawn(move || {
+        let stop = worker.stop.clone();
+        let outcome = handle.block_on(async {
+            tokio::select! {
+                outcome = dispatch(&worker, cli) => Some(outcome),
+                () = stop.asked() => None,
+            }
+        });
+        // Nobody listens any more after a second signal.
+        done.send(outcome).unwrap_or(());
+    });
     let exit = tokio::select! {
-        outcome = dispatch(&context, cli) => return outcome,
+        outcome = &mut outcome => match outcome {
+            Ok(Some(outcome)) => return outcome,
+            Ok(None) | Err(_) => return Err(Failure::say(Exit::Bug, "the work ended without an outcome")),
+        },
         exit = signals.next() => exit,
     };
     context.stop.ask();
+    context.report.clear();
+    context.report.note("stopping", "stopping at the end of a line", serde_json::json!({}));
     // A second signal leaves at once.
     tokio::select! {
-        () = context.stop.wait_until_idle(STOP_LIMIT) => {}
+        _ = tokio::time::timeout(STOP_LIMIT, outcome) => context.stop.wait_until_idle(STOP_LIMIT).await,
         _ = signals.next() => {}
     }
     let word = if exit == Exit::Interrupted { "interrupted" } else { "terminated" };
@@ -112,12 +148,7 @@ async fn dispatch(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
     if cli.service.embedded {
         let emulator = embedded::start().await?;
         let service = Service::embedded(emulator.ready());
-        let context = Context {
-            service,
-            report: Report::new(&cli.talk),
-            stop: context.stop.clone(),
-            detach: Detach::default(),
-        };
+        let context = Context { service, ..context.as_ref().clone() };
         return verb(&Arc::new(context), cli).await;
     }
     verb(context, cli).await

@@ -35,6 +35,10 @@ impl Output {
     }
 
     fn open_file(path: &Path, force: bool) -> Outcome<Self> {
+        if path.exists() && !path.is_file() {
+            let text = format!("{} is not a regular file", path.display());
+            return Err(Failure::say(Exit::Usage, text).hint("use > for devices and pipes"));
+        }
         if path.exists() && !force {
             let text = format!("{} exists already", path.display());
             return Err(Failure::say(Exit::Usage, text)

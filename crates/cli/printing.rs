@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use viking_reader::{Counts, Error, FileRows, FileSource, PrintOptions, Printer, Source};
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::report::Report;
 
@@ -19,6 +20,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
     asked: Arc<AtomicBool>,
+    call: Arc<Notify>,
     printers: Arc<AtomicUsize>,
 }
 
@@ -26,6 +28,12 @@ impl Stop {
     /// Asks all printing to stop.
     pub(crate) fn ask(&self) {
         self.asked.store(true, Ordering::Relaxed);
+        self.call.notify_one();
+    }
+
+    /// Waits until stopping is asked for.
+    pub(crate) async fn asked(&self) {
+        self.call.notified().await;
     }
 
     fn is_asked(&self) -> bool {
@@ -90,6 +98,8 @@ fn print_all(
         for input in inputs {
             let (name, source) = input?;
             printed.files.push(printer.print(&name, source, &mut watch)?);
+            // The next file may be long in coming.
+            printer.flush()?;
             if stop.is_asked() || printer.is_done() {
                 break;
             }
@@ -146,7 +156,13 @@ impl Iterator for Landing {
     fn next(&mut self) -> Option<Self::Item> {
         let name = self.names.get(self.next)?;
         while !self.waiting.remove(&self.next) {
-            self.waiting.insert(self.landed.recv().ok()?);
+            match self.landed.recv() {
+                Ok(place) => self.waiting.insert(place),
+                // The download says why; here it matters that this is no end of the rows.
+                Err(_) => {
+                    return Some(Err(Failure::say(Exit::Transfer, "the download ended early")));
+                }
+            };
         }
         self.next += 1;
         let path = self.folder.join(name);

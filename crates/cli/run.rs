@@ -1,6 +1,6 @@
 //! The verbs run and resume: submit → wait → list → download and print → prove.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -16,8 +16,11 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::printing::{Landing, Printed, print, report_text_like, report_values};
 use crate::run_folder::{Finished, Request, RunFolder, now, run_name};
-use crate::settings::print_options;
+use crate::settings::{Service, print_options};
 use crate::task::{create, file_type, follow, rows};
+
+/// Stands in a receipt for the addresses of the embedded services.
+const EMBEDDED: &str = "embedded";
 
 /// How to carry a run through, apart from what is in its receipt.
 struct Going<'a> {
@@ -39,11 +42,15 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
         to: TosPath::parse(&args.export.to)?.to_string(),
         file_type: file_type(&args.export).name().to_owned(),
         region: context.service.region.clone(),
-        endpoint: context.service.endpoint.clone(),
-        tos_endpoint: context.service.tos_endpoint.clone(),
+        endpoint: endpoint_of(&context.service, context.service.endpoint.as_ref()),
+        tos_endpoint: endpoint_of(&context.service, context.service.tos_endpoint.as_ref()),
     };
-    let output = Output::open(&args.output)?;
     let run = run_name(&args.export.collection)?;
+    // What is wrong with the settings is said before anything is made.
+    let to = TosPath::parse(&args.export.to)?;
+    context.service.client()?;
+    context.service.bucket(to.bucket(), args.transfer.retries)?;
+    let output = Output::open(&args.output)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&run));
     let folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
     let going = Going {
@@ -68,6 +75,27 @@ pub(crate) async fn resume(context: &Context, args: &ResumeArgs) -> Outcome<()> 
     go_on(context, folder, &going, output).await
 }
 
+/// The address of the embedded services is another one at each start, so it is not part of a request.
+fn endpoint_of(service: &Service, endpoint: Option<&String>) -> Option<String> {
+    if service.is_embedded() { Some(EMBEDDED.to_owned()) } else { endpoint.cloned() }
+}
+
+/// The command that goes on with a run as it was begun.
+fn resume_command(dir: &Path, going: &Going<'_>, service: &Service) -> String {
+    let mut words = vec!["viking-export".into(), "resume".into(), dir.display().to_string()];
+    if let Some(output) = &going.output.output {
+        words.extend(["-o".into(), output.display().to_string()]);
+    }
+    if going.discard {
+        words.push("--discard".into());
+    }
+    if service.allow_http {
+        words.push("--allow-http".into());
+    }
+    let quoted = words.iter().map(|word| shlex::try_quote(word).unwrap_or(word.into()));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 /// Does what the receipt says is still to be done.
 async fn go_on(
     context: &Context,
@@ -77,11 +105,11 @@ async fn go_on(
 ) -> Outcome<()> {
     let report = &context.report;
     let dir = folder.path.display().to_string();
-    let resume = format!("go on: viking-export resume {dir}");
+    let resume = format!("go on: {}", resume_command(&folder.path, going, &context.service));
     let text = format!("the run folder is {dir}; after a stop {resume}");
     report.note("run", &text, json!({"dir": dir}));
     context.detach.set(vec![resume.clone()]);
-    let (spec, service) = match &folder.receipt.request {
+    let (mut spec, service) = match &folder.receipt.request {
         Request::Fetch { from } => {
             let text = format!("{dir} is a folder of fetch, which prints no rows");
             return Err(Failure::say(Exit::Usage, text)
@@ -90,13 +118,23 @@ async fn go_on(
         request @ Request::Run { region, endpoint, tos_endpoint, .. } => {
             let mut service = context.service.clone();
             service.go_to(region, endpoint.as_ref(), tos_endpoint.as_ref());
+            let is_over = endpoint.as_deref() == Some(EMBEDDED) && !service.is_embedded();
+            if is_over && !folder.has_all() {
+                let text = format!("{dir} was a run on the embedded service, which is gone");
+                return Err(
+                    Failure::say(Exit::Usage, text).hint("start it anew with `run … --embedded`")
+                );
+            }
             (spec(request, &folder.receipt.run)?, service)
         }
     };
-    let open = || service.bucket(spec.to.bucket(), going.transfer.retries);
+    let name = spec.to.bucket().to_owned();
+    let open = || service.bucket(&name, going.transfer.retries);
     if folder.receipt.objects.is_none() {
         let client = service.client()?;
-        let task = task(&client, &spec, &mut folder, context).await?;
+        let url = client.url();
+        report.note("connect", &format!("asking VikingDB at {url}"), json!({"url": url}));
+        let task = task(&client, &mut spec, &mut folder, context).await?;
         context.detach.set(vec![
             format!("task {task} goes on on the server"),
             resume.clone(),
@@ -108,6 +146,7 @@ async fn go_on(
             refuse_empty(&done, &spec.to)?;
         }
         folder.receipt.objects = Some(objects);
+        folder.receipt.matched = done.counts.matched;
         folder.save()?;
         context.detach.set(vec![resume]);
     }
@@ -121,7 +160,7 @@ async fn go_on(
 /// server, or a new one.
 async fn task(
     client: &Client,
-    spec: &ExportSpec,
+    spec: &mut ExportSpec,
     folder: &mut RunFolder,
     context: &Context,
 ) -> Outcome<TaskId> {
@@ -132,16 +171,44 @@ async fn task(
         Some(_) => client.find_export(&spec.to).await?,
         None => None,
     };
-    let task = if let Some(task) = left {
-        task
-    } else {
-        folder.receipt.submitted = Some(now());
-        folder.save()?;
-        create(client, spec, &context.report).await?
+    let task = match left {
+        Some(task) => task,
+        None => submit(client, spec, folder, context).await?,
     };
     folder.receipt.task = Some(task.0.clone());
     folder.save()?;
     Ok(task)
+}
+
+/// Creates the task. The receipt says so before and after: a stop in between leaves a task that is
+/// looked for, and should it show up late, its rows go to another place than those of a new one.
+async fn submit(
+    client: &Client,
+    spec: &mut ExportSpec,
+    folder: &mut RunFolder,
+    context: &Context,
+) -> Outcome<TaskId> {
+    if folder.receipt.submitted.is_some() {
+        let run = run_name(&spec.collection)?;
+        folder.receipt.run.clone_from(&run);
+        *spec = self::spec(&folder.receipt.request, &run)?;
+    }
+    folder.receipt.submitted = Some(now());
+    folder.save()?;
+    let created = client_error(create(client, spec, &context.report).await);
+    if let Err((true, _)) = &created {
+        folder.receipt.submitted = None;
+        folder.save()?;
+    }
+    created.map_err(|(_, failure)| failure)
+}
+
+/// Whether a failure is the service's clear word that there is no task.
+fn client_error(created: Outcome<TaskId>) -> Result<TaskId, (bool, Failure)> {
+    created.map_err(|failure| {
+        let error = failure.error.downcast_ref();
+        (matches!(error, Some(viking_api::Error::Refused(_))), failure)
+    })
 }
 
 /// An empty list after a finished task is right only where no row matched.
@@ -218,6 +285,13 @@ fn prove(
     if rows != Some(printed.rows) {
         let text = format!("the files have {rows:?} rows, {} were printed", printed.rows);
         return Err(Failure::say(Exit::Data, text));
+    }
+    if folder.receipt.matched.is_some_and(|matched| matched != printed.rows) {
+        let matched = folder.receipt.matched.unwrap_or_default();
+        context.report.warn(&format!(
+            "the service says it exported {matched} rows, the objects have {}; its count is an estimate",
+            printed.rows
+        ));
     }
     folder.receipt.finished = Some(Finished { at: now(), rows, rows_printed: Some(printed.rows) });
     folder.save()?;

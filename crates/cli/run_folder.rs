@@ -11,6 +11,10 @@ use crate::args::RowArgs;
 use crate::exit::{Exit, Failure, Outcome};
 
 const RECEIPT: &str = "receipt.json";
+/// The receipt while it is written.
+const RECEIPT_PART: &str = "receipt.json.part";
+/// Held by the one process that works in the folder.
+const LOCK: &str = ".lock";
 /// The version of the receipt. Changes only add to it.
 const RECEIPT_SCHEMA: u32 = 1;
 
@@ -82,6 +86,9 @@ pub(crate) struct Receipt {
     /// Set just before the task is submitted: from here on there may be one.
     pub(crate) submitted: Option<String>,
     pub(crate) task: Option<String>,
+    /// Rows that the service says it exported, once the task is done.
+    #[serde(default)]
+    pub(crate) matched: Option<u64>,
     /// Listed once the task is done.
     pub(crate) objects: Option<Vec<ObjectRecord>>,
     /// Set when all rows are printed and proven.
@@ -103,6 +110,8 @@ pub(crate) struct Finished {
 pub(crate) struct RunFolder {
     pub(crate) path: PathBuf,
     pub(crate) receipt: Receipt,
+    /// Unlocked when the process ends, however it does.
+    _lock: File,
 }
 
 impl RunFolder {
@@ -124,16 +133,15 @@ impl RunFolder {
             folder.receipt.rows = rows;
             return Ok(folder);
         }
-        let is_used = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-        if is_used {
+        if is_used(path) {
             let text = format!("{} is not empty and has no {RECEIPT}", path.display());
-            return Err(
-                Failure::say(Exit::Usage, text).hint("take an empty or a new folder for --dir")
-            );
+            let hint = "take an empty or a new folder for --dir";
+            return Err(Failure::say(Exit::Usage, text).hint(hint));
         }
         fs::create_dir_all(path).map_err(|error| cannot("create", path, error))?;
         let folder = Self {
             path: path.to_owned(),
+            _lock: lock(path)?,
             receipt: Receipt {
                 schema: RECEIPT_SCHEMA,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -143,6 +151,7 @@ impl RunFolder {
                 started: now(),
                 submitted: None,
                 task: None,
+                matched: None,
                 objects: None,
                 finished: None,
             },
@@ -153,29 +162,22 @@ impl RunFolder {
 
     /// Opens a folder that has a receipt.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        let file = path.join(RECEIPT);
-        let text = fs::read(&file).map_err(|error| cannot("read", &file, error))?;
-        let receipt: Receipt = serde_json::from_slice(&text).map_err(|error| {
-            Failure::new(Exit::Data, error)
-                .context(format!("{} cannot be understood", file.display()))
-        })?;
-        if receipt.schema > RECEIPT_SCHEMA {
-            let text =
-                format!("{} was written by a newer version ({})", file.display(), receipt.version);
-            return Err(Failure::say(Exit::Usage, text));
-        }
-        Ok(Self { path: path.to_owned(), receipt })
+        read(path)?;
+        let lock = lock(path)?;
+        // Read once more: it may have changed before the lock was ours.
+        Ok(Self { path: path.to_owned(), receipt: read(path)?, _lock: lock })
     }
 
     /// Replaces the receipt on the disk: the old or the new one is there, never half of one.
     pub(crate) fn save(&self) -> Outcome<()> {
         let place = self.path.join(RECEIPT);
+        let part = self.path.join(RECEIPT_PART);
         let write = || -> io::Result<()> {
-            let mut part = tempfile::NamedTempFile::new_in(&self.path)?;
-            serde_json::to_writer_pretty(&mut part, &self.receipt)?;
-            part.write_all(b"\n")?;
-            part.as_file().sync_all()?;
-            part.persist(&place).map_err(|error| error.error)?;
+            let mut file = File::create(&part)?;
+            serde_json::to_writer_pretty(&mut file, &self.receipt)?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::rename(&part, &place)?;
             if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
         };
         write().map_err(|error| cannot("write", &place, error))
@@ -187,6 +189,26 @@ impl RunFolder {
         fs::metadata(self.path.join(&object.name)).is_ok_and(|file| file.len() == object.size)
     }
 
+    /// Removes the files of objects that are not what they were when they landed.
+    pub(crate) fn forget_changed(&self, now: &[ObjectRecord]) -> Outcome<()> {
+        for before in self.receipt.objects.iter().flatten() {
+            let is_same =
+                |object: &&ObjectRecord| object.etag == before.etag && object.size == before.size;
+            let found = now.iter().find(|object| object.key == before.key);
+            if found.is_some_and(|object| !is_same(&object)) && self.has(before) {
+                let path = self.path.join(&before.name);
+                fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left to be loaded.
+    pub(crate) fn has_all(&self) -> bool {
+        let objects = self.receipt.objects.as_ref();
+        objects.is_some_and(|objects| objects.iter().all(|object| self.has(object)))
+    }
+
     /// Removes the data files of a finished run.
     pub(crate) fn discard(&self) -> Outcome<()> {
         for object in self.receipt.objects.iter().flatten() {
@@ -194,6 +216,50 @@ impl RunFolder {
             fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
         }
         Ok(())
+    }
+}
+
+fn read(path: &Path) -> Outcome<Receipt> {
+    let file = path.join(RECEIPT);
+    let text = fs::read(&file).map_err(|error| cannot("read", &file, error))?;
+    let receipt: Receipt = serde_json::from_slice(&text).map_err(|error| {
+        Failure::new(Exit::Data, error).context(format!("{} cannot be understood", file.display()))
+    })?;
+    if receipt.schema > RECEIPT_SCHEMA {
+        let text =
+            format!("{} was written by a newer version ({})", file.display(), receipt.version);
+        return Err(Failure::say(Exit::Usage, text));
+    }
+    Ok(receipt)
+}
+
+/// The data files of a folder, if it has a receipt that lists them, in their order.
+pub(crate) fn names(path: &Path) -> Outcome<Option<Vec<String>>> {
+    if !path.join(RECEIPT).exists() {
+        return Ok(None);
+    }
+    let receipt = read(path)?;
+    Ok(receipt.objects.map(|objects| objects.into_iter().map(|object| object.name).collect()))
+}
+
+/// Whether a folder holds something else than what an interrupted start leaves in it.
+fn is_used(path: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(path) else { return false };
+    let ours = |name: &std::ffi::OsStr| name == RECEIPT_PART || name == LOCK;
+    entries.flatten().any(|entry| !ours(&entry.file_name()))
+}
+
+/// Takes the folder for this process alone.
+fn lock(path: &Path) -> Outcome<File> {
+    let place = path.join(LOCK);
+    let file = File::create(&place).map_err(|error| cannot("create", &place, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            let text = format!("another viking-export works in {}", path.display());
+            Err(Failure::say(Exit::Usage, text).hint("wait for its end, or stop it"))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(cannot("lock", &place, error)),
     }
 }
 

@@ -82,6 +82,11 @@ impl Service {
         }
     }
 
+    /// Whether the services are inside this process.
+    pub(crate) fn is_embedded(&self) -> bool {
+        !matches!(self.keys, KeySource::Environment)
+    }
+
     /// Goes where an earlier part of a run went. The embedded services are new at every start.
     pub(crate) fn go_to(
         &mut self,
@@ -89,7 +94,7 @@ impl Service {
         endpoint: Option<&String>,
         tos_endpoint: Option<&String>,
     ) {
-        if matches!(self.keys, KeySource::Environment) {
+        if !self.is_embedded() {
             region.clone_into(&mut self.region);
             self.endpoint = endpoint.cloned();
             self.tos_endpoint = tos_endpoint.cloned();

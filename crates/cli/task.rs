@@ -56,7 +56,11 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
         to: TosPath::parse(&args.export.to)?.below(&run),
         file_type: file_type(&args.export),
     };
-    let client = context.service.client()?;
+    let client = context.client()?;
+    context.detach.set(vec![format!(
+        "the task may have been created: viking-export list {}",
+        args.export.collection
+    )]);
     let task = create(&client, &spec, &context.report).await?;
     print_text(&format!("{task}\n"))
 }
@@ -102,7 +106,7 @@ fn client_poll(client: &Client) -> Poll {
 
 /// `wait`: where the task wrote, on stdout.
 pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
-    let client = context.service.client()?;
+    let client = context.client()?;
     let task = TaskId(args.task.clone());
     context.detach.set(vec![
         format!("task {task} goes on on the server"),
@@ -118,13 +122,13 @@ pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
 
 /// `status`: one line, or JSON.
 pub(crate) async fn status(context: &Context, args: &ShowTaskArgs) -> Outcome<()> {
-    let task = context.service.client()?.task(&TaskId(args.task.clone())).await?;
+    let task = context.client()?.task(&TaskId(args.task.clone())).await?;
     show(std::slice::from_ref(&task), args.json)
 }
 
 /// `list`: the tasks of one collection.
 pub(crate) async fn list(context: &Context, args: &ListArgs) -> Outcome<()> {
-    let mut tasks = context.service.client()?.tasks().await?;
+    let mut tasks = context.client()?.tasks().await?;
     tasks.retain(|task| task.collection.as_deref() == Some(&args.collection));
     show(&tasks, args.json)
 }
@@ -132,14 +136,14 @@ pub(crate) async fn list(context: &Context, args: &ListArgs) -> Outcome<()> {
 /// `confirm`.
 pub(crate) async fn confirm(context: &Context, args: &TaskArgs) -> Outcome<()> {
     let task = TaskId(args.task.clone());
-    context.service.client()?.confirm(&task).await?;
+    context.client()?.confirm(&task).await?;
     context.report.note("confirmed", &format!("task {task} confirmed"), json!({"task": task.0}));
     Ok(())
 }
 
 /// `cancel`: asks, then drops the task.
 pub(crate) async fn cancel(context: &Context, talk: &TalkArgs, args: &TaskArgs) -> Outcome<()> {
-    let client = context.service.client()?;
+    let client = context.client()?;
     let task = client.task(&TaskId(args.task.clone())).await?;
     let what = format!(
         "This drops task {} ({}) on the server; a running export ends, and what it wrote stays in TOS.",

@@ -84,6 +84,11 @@ impl Client {
         Ok(Self { http, endpoint, credentials, clock: Arc::new(clock) })
     }
 
+    /// The address of the service.
+    pub fn url(&self) -> &str {
+        self.endpoint.url()
+    }
+
     /// Whether the service runs on this machine.
     pub fn is_local(&self) -> bool {
         self.endpoint.is_loopback()
@@ -116,9 +121,10 @@ impl Client {
             Err(error) => return Err(error),
         };
         tracing::warn!(error = %unclear, "no clear answer to create; searching the list of tasks");
-        match self.find_export(&spec.to).await? {
-            Some(task) => Ok(task),
-            None => {
+        match self.find_export(&spec.to).await {
+            Ok(Some(task)) => Ok(task),
+            // Found or not to be looked for: either way nobody knows.
+            Ok(None) | Err(_) => {
                 Err(Error::Unclear { tos_path: spec.to.as_task_param(), source: Box::new(unclear) })
             }
         }

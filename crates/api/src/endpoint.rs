@@ -36,7 +36,9 @@ impl Endpoint {
     /// An explicit address such as `https://api-vikingdb.volces.com`. Plain http is taken for
     /// loopback addresses, and elsewhere only with `allow_http`.
     pub fn new(url: &str, region: &str, allow_http: bool) -> Result<Self, Error> {
-        let bad = |problem| Error::Endpoint { endpoint: url.to_owned(), problem };
+        // What stands before an @ may be a password.
+        let shown = url.rsplit('@').next().unwrap_or_default();
+        let bad = |problem| Error::Endpoint { endpoint: shown.to_owned(), problem };
         let with_scheme =
             if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
         let parsed = Url::parse(&with_scheme).map_err(|_| bad("it is not a URL"))?;

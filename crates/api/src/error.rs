@@ -162,7 +162,11 @@ impl Error {
             // Before a connection stands nothing can have been accepted.
             Self::Transport { source, .. } => !source.is_connect(),
             Self::Answer { .. } => true,
-            Self::Refused(refusal) => refusal.status >= 500,
+            // A limited rate is refused before anything is done.
+            Self::Refused(refusal) if refusal.code == "1000029" || refusal.status == 429 => false,
+            Self::Refused(refusal) => {
+                refusal.status >= 500 || refusal.class() == ErrorClass::Passing
+            }
             _ => false,
         }
     }

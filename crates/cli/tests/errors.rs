@@ -184,3 +184,42 @@ fn no_secret_shows_in_output_logs_or_files() {
         assert!(!said.contains(hush), "a secret was found");
     }
 }
+
+#[test]
+fn an_output_file_keeps_its_part_name_when_the_download_fails() {
+    let (_service, place) = with_faults(&["tos-changed=1"]);
+    let arguments = [&RUN[..], &["--dir", "run", "-o", "rows.jsonl", "--jobs", "1"]].concat();
+    let failed = place.run(&arguments).fails(8, &["PreconditionFailed"]);
+    assert!(failed.stderr.contains("resume run -o rows.jsonl"), "{}", failed.stderr);
+    assert!(!place.path("rows.jsonl").exists());
+    place.run(&["resume", "run", "-o", "rows.jsonl"]).ok();
+    assert_eq!(fs::read_to_string(place.path("rows.jsonl")).unwrap().lines().count(), 21_001);
+}
+
+#[test]
+fn two_processes_never_work_in_one_folder() {
+    let (_service, place) = with_faults(&["tos-slow=300"]);
+    let arguments = [&RUN[..], &["--dir", "run"]].concat();
+    let mut first = place.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    while !place.path("run/receipt.json").exists() {
+        assert_eq!(first.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    place.run(&arguments).fails(2, &["another viking-export works in run"]);
+    place.run(&["resume", "run"]).fails(2, &["another viking-export works in run"]);
+    assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn passwords_in_addresses_are_not_repeated() {
+    let mut place = Place::new();
+    place.set("VOLCENGINE_ACCESS_KEY", "a");
+    place.set("VOLCENGINE_SECRET_KEY", "b");
+    for flag in ["--endpoint", "--tos-endpoint"] {
+        let address = [flag, "https://user:hush@example.com"];
+        let refused =
+            place.run(&[&RUN[..], &["--dir", "run"], &address].concat()).fails(2, &["example.com"]);
+        assert!(!refused.stderr.contains("hush"), "{}", refused.stderr);
+        assert!(!place.path("run").exists(), "refused before anything was made");
+    }
+}

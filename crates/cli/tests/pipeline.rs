@@ -242,3 +242,25 @@ fn stdin_is_read_as_a_file() {
     assert_eq!(place.run_with_input(&["count", "-"], &file).ok().stdout, "7013\n");
     assert_eq!(place.run_with_input(&["cat", "-"], b"[{\"a\": 1}]").ok().stdout, "{\"a\":1}\n");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_with_a_name_is_read_like_stdin() {
+    let place = Place::new();
+    let file = example().join("1.parquet");
+    let script = format!("{} count <(cat {})", env!("CARGO_BIN_EXE_viking-export"), file.display());
+    let mut shell = std::process::Command::new("bash");
+    let output = shell.args(["-c", &script]).current_dir(place.folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "7013\n");
+}
+
+#[test]
+fn an_embedded_run_in_the_same_folder_prints_what_has_landed() {
+    let place = Place::new();
+    let run = ["run", "example", "--all", "--to", "tos://demo/x", "--embedded", "--dir", "run"];
+    place.run(&run).ok();
+    assert_eq!(place.run(&run).ok().stdout, example_rows());
+    assert_eq!(place.run(&["resume", "run"]).ok().stdout, example_rows());
+    std::fs::remove_file(place.path("run/2.parquet")).unwrap();
+    place.run(&["resume", "run"]).fails(2, &["embedded"]);
+}

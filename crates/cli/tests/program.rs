@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -142,7 +143,8 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // Told to stop it cleans up behind itself.
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap();
     }
 }

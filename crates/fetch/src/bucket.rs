@@ -86,14 +86,18 @@ impl Bucket {
     /// Builds the address and the client; nothing is sent yet.
     pub fn open(name: &str, options: &BucketOptions) -> Result<Self, Error> {
         let address = Address::new(name, options)?;
-        let bad = |problem: String| Error::Endpoint { endpoint: options.endpoint.clone(), problem };
+        let bad = |problem: String| Error::Endpoint {
+            endpoint: without_password(&options.endpoint).to_owned(),
+            problem,
+        };
         let allow_http = options.allow_http || address.is_loopback;
         let http = client(&address.host, address.is_loopback, allow_http, options.read_timeout)
             .map_err(|error| bad(error.to_string()))?;
         let retry = RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: options.retries,
-            retry_timeout: Duration::from_mins(3),
+            // This clock starts with the object and not with the fault; the count is the limit.
+            retry_timeout: Duration::from_hours(24),
         };
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
         let mut builder = AmazonS3Builder::new()
@@ -131,7 +135,7 @@ impl Address {
     fn new(bucket: &str, options: &BucketOptions) -> Result<Self, Error> {
         let given = &options.endpoint;
         let bad = |problem: &str| Error::Endpoint {
-            endpoint: given.clone(),
+            endpoint: without_password(given).to_owned(),
             problem: problem.to_owned(),
         };
         let with_scheme =
@@ -176,6 +180,11 @@ impl Address {
         let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
         Ok(Self { url: format!("{}://{host}{port}", url.scheme()), host, is_loopback })
     }
+}
+
+/// An address without what may be a password.
+fn without_password(endpoint: &str) -> &str {
+    endpoint.rsplit('@').next().unwrap_or_default()
 }
 
 /// The region in the host of TOS's own protocol, `tos-REGION.volces.com`.

@@ -22,10 +22,11 @@ const MAGIC: &[u8; 4] = b"PAR1";
 /// The folder for what is not complete.
 pub(crate) const PARTIAL: &str = ".partial";
 
-/// Loads `object` into `folder`.
+/// Loads `object`, the one at `index` of this download, into `folder`.
 pub(crate) async fn download(
     bucket: &Bucket,
     object: &RemoteObject,
+    index: usize,
     folder: &Path,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
@@ -33,7 +34,7 @@ pub(crate) async fn download(
     if place.exists() {
         return Err(Error::Exists { path: place });
     }
-    let partial = folder.join(PARTIAL).join(format!("{}.part", object.name.replace('/', "%2F")));
+    let partial = folder.join(PARTIAL).join(format!("{index}.part"));
     let part = receive(bucket, object, &partial, observer).await?;
     let (size, key) = (object.size, object.key.clone());
     blocking(move || settle(part, size, &key, &partial, &place)).await
@@ -53,7 +54,10 @@ async fn receive(
     let result = bucket.store.get_opts(&parse(&object.key)?, options).await.map_err(failed)?;
     let created = path.to_owned();
     let mut file = blocking(move || {
-        File::create(&created).map_err(|error| Error::local("create", &created, error))
+        let mut how = File::options();
+        // Read again when it is complete, through the same handle.
+        how.read(true).write(true).create(true).truncate(true);
+        how.open(&created).map_err(|error| Error::local("create", &created, error))
     })
     .await?;
     let mut body = result.into_stream();
@@ -99,10 +103,7 @@ fn settle(mut part: File, size: u64, key: &str, partial: &Path, place: &Path) ->
     if length != size {
         return Err(damaged(format!("{length} bytes arrived of {size}")));
     }
-    // The handle was opened for writing only.
-    let ends = File::open(partial)
-        .and_then(|mut file| read_ends(&mut file))
-        .map_err(local("read", partial))?;
+    let ends = read_ends(&mut part).map_err(local("read", partial))?;
     if ends.is_some_and(|(head, tail)| &head == MAGIC && &tail != MAGIC) {
         return Err(damaged("it begins like a Parquet file and does not end like one".to_owned()));
     }
@@ -118,6 +119,7 @@ fn read_ends(file: &mut File) -> io::Result<Option<([u8; 4], [u8; 4])>> {
         return Ok(None);
     }
     let (mut head, mut tail) = ([0; 4], [0; 4]);
+    file.seek(SeekFrom::Start(0))?;
     file.read_exact(&mut head)?;
     file.seek(SeekFrom::End(-4))?;
     file.read_exact(&mut tail)?;

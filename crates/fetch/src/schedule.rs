@@ -43,7 +43,7 @@ pub async fn fetch(
                 return None;
             }
             observer.on_event(&Event::Started { object });
-            let outcome = download(bucket, object, folder, observer).await;
+            let outcome = download(bucket, object, index, folder, observer).await;
             match &outcome {
                 Ok(()) => observer.on_event(&Event::Finished { index, object }),
                 Err(error) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::errors::ParquetError;
 
 use crate::error::Error;
-use crate::footer::{Footer, damaged};
+use crate::footer::{Footer, damaged, not_read};
 use crate::guard::guarded;
 use crate::source::{FileSource, ParquetInput, Source};
 
@@ -123,7 +123,7 @@ impl BatchReader {
         let rows_left = part.rows;
         let decoder = guarded(|| build(source, &footer, &columns, part, block_rows))
             .map_err(|panic| damaged(file, panic))?
-            .map_err(|error| damaged(file, error))?;
+            .map_err(|error| not_read(file, error))?;
         Ok(Self {
             file: file.to_owned(),
             footer,
@@ -173,7 +173,12 @@ impl BatchReader {
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
         let block = guarded(|| decoder.next().transpose())
             .map_err(|panic| damaged(&self.file, panic))?
-            .map_err(|error| damaged(&self.file, plain(&error.to_string())))?;
+            .map_err(|error| match error {
+                ArrowError::ExternalError(cause) => {
+                    not_read(&self.file, ParquetError::External(cause))
+                }
+                error => damaged(&self.file, plain(&error.to_string())),
+            })?;
         if block.is_none() {
             self.decoder = None;
         }
@@ -274,7 +279,7 @@ pub(crate) fn unknown_column<'a>(
 
 /// About [`BLOCK_BYTES`] of values as a whole number of batches.
 fn block_rows(footer: &Footer, columns: &[usize], batch_rows: usize) -> usize {
-    let row_bytes = (footer.value_bytes(columns) / footer.rows().max(1)).max(1);
+    let row_bytes = footer.row_bytes(columns).max(1);
     let rows =
         usize::try_from(BLOCK_BYTES / row_bytes).unwrap_or(BLOCK_ROWS_MAX).min(BLOCK_ROWS_MAX);
     (rows / batch_rows).max(1).saturating_mul(batch_rows)

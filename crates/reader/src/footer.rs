@@ -1,17 +1,19 @@
 //! The footer of a Parquet file: columns, rows and row groups, before any row is read.
 
+use std::io;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use crate::error::Error;
 use crate::guard::guarded;
-use crate::nesting::{self, LEVELS_MAX};
 use crate::source::{ParquetInput, Source};
+use crate::thrift;
 
 /// Bytes of the closing footer length and magic.
 const TAIL_BYTES: u64 = 8;
@@ -27,10 +29,10 @@ impl Footer {
     /// Reads the footer of `source`; `file` names it in errors.
     pub fn read(file: &str, source: &Arc<dyn Source>) -> Result<Self, Error> {
         let declared_bytes = check_ends(file, source.as_ref())?;
-        check_nesting(file, source.as_ref(), declared_bytes)?;
+        check_claims(file, source.as_ref(), declared_bytes)?;
         let footer = guarded(|| load(&ParquetInput(Arc::clone(source))))
             .map_err(|panic| damaged(file, panic))?
-            .map_err(|error| damaged(file, error))?;
+            .map_err(|error| not_read(file, error))?;
         let data_end = source.size() - TAIL_BYTES - declared_bytes;
         let rows = check_row_groups(&footer, data_end).map_err(|what| damaged(file, what))?;
         Ok(Self { metadata: footer, rows })
@@ -53,20 +55,19 @@ impl Footer {
         groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
     }
 
-    /// The uncompressed bytes of all values of the chosen top-level columns.
-    pub(crate) fn value_bytes(&self, columns: &[usize]) -> u64 {
+    /// The bytes of an average row of the chosen top-level columns once they are decoded, in the
+    /// row group where that is largest.
+    pub(crate) fn row_bytes(&self, columns: &[usize]) -> u64 {
         let parquet = self.metadata.metadata();
         let descriptor = parquet.file_metadata().schema_descr();
-        let mut bytes = 0_u64;
-        for group in parquet.row_groups() {
-            for (leaf, chunk) in group.columns().iter().enumerate() {
-                if columns.contains(&descriptor.get_column_root_idx(leaf)) {
-                    bytes =
-                        bytes.saturating_add(u64::try_from(chunk.uncompressed_size()).unwrap_or(0));
-                }
-            }
-        }
-        bytes
+        let group_row_bytes = parquet.row_groups().iter().map(|group| {
+            let chunks = group.columns().iter().enumerate();
+            let chosen =
+                chunks.filter(|(leaf, _)| columns.contains(&descriptor.get_column_root_idx(*leaf)));
+            let bytes = chosen.map(|(_, chunk)| decoded_bytes(chunk)).fold(0, u64::saturating_add);
+            bytes / u64::try_from(group.num_rows()).unwrap_or(0).max(1)
+        });
+        group_row_bytes.max().unwrap_or(0)
     }
 
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
@@ -76,6 +77,35 @@ impl Footer {
 
 pub(crate) fn damaged(file: &str, detail: impl std::fmt::Display) -> Error {
     Error::Damaged { file: file.to_owned(), detail: detail.to_string() }
+}
+
+/// What the values of a column chunk take in memory: a dictionary or runs can make them far smaller
+/// in the file.
+fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+    let size = |size: i64| u64::try_from(size).unwrap_or(0);
+    let width = match chunk.column_type() {
+        PhysicalType::BOOLEAN => 1,
+        PhysicalType::INT32 | PhysicalType::FLOAT => 4,
+        PhysicalType::INT64 | PhysicalType::DOUBLE | PhysicalType::INT96 => 8,
+        PhysicalType::FIXED_LEN_BYTE_ARRAY => size(i64::from(chunk.column_descr().type_length())),
+        // Texts: their lengths where the writer noted them.
+        PhysicalType::BYTE_ARRAY => 4,
+    };
+    let texts = chunk.unencoded_byte_array_data_bytes().map_or(0, size);
+    let values = size(chunk.num_values()).saturating_mul(width).saturating_add(texts);
+    values.max(size(chunk.uncompressed_size()))
+}
+
+/// A fault of the disk or the network is told apart from one of the file.
+pub(crate) fn not_read(file: &str, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Error::io(file, *cause),
+            Ok(cause) => damaged(file, cause),
+            Err(cause) => damaged(file, cause),
+        },
+        error => damaged(file, error),
+    }
 }
 
 /// Checks the magic at both ends and returns the length of the footer in bytes.
@@ -102,15 +132,13 @@ fn check_ends(file: &str, source: &dyn Source) -> Result<u64, Error> {
     Ok(length)
 }
 
-/// Refuses columns that are nested so deep that building their types would overflow the stack.
-fn check_nesting(file: &str, source: &dyn Source, footer_bytes: u64) -> Result<(), Error> {
+/// Looks at what the footer claims before it is believed.
+fn check_claims(file: &str, source: &dyn Source, footer_bytes: u64) -> Result<(), Error> {
     let end = source.size() - TAIL_BYTES;
     let footer = source.read(end - footer_bytes..end).map_err(|source| Error::io(file, source))?;
-    match nesting::levels(&footer) {
-        Some(levels) if levels > LEVELS_MAX => {
-            Err(damaged(file, format!("its columns are nested deeper than {LEVELS_MAX} levels")))
-        }
-        _ => Ok(()),
+    match thrift::schema_problem(&footer) {
+        Some(problem) => Err(damaged(file, problem)),
+        None => Ok(()),
     }
 }
 

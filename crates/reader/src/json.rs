@@ -88,6 +88,7 @@ impl JsonExport {
         match row {
             Ok(row) => Ok(Some(row)),
             Err(_) if is_too_long => Err(self.bad("it is longer than 64 MiB")),
+            Err(error) if error.is_io() => Err(Error::io(&self.file, error.into())),
             Err(error) => Err(self.bad(&error.to_string())),
         }
     }

@@ -41,10 +41,10 @@ mod footer;
 mod guard;
 mod json;
 mod jsonl;
-mod nesting;
 mod print;
 mod sink;
 mod source;
+mod thrift;
 mod write;
 
 // Depended on for its `std` feature alone: without it parquet validates text without CPU detection.

@@ -103,6 +103,17 @@ pub struct Printer<W: Write> {
     rows: u64,
     counts: Counts,
     text_like: Option<Vec<String>>,
+    json_keys: JsonKeys,
+}
+
+/// Keys of the rows of JSON exports, which may leave out what is null.
+#[derive(Debug)]
+struct JsonKeys {
+    /// The last export, for errors.
+    file: String,
+    /// No export was left before its end.
+    is_whole: bool,
+    seen: HashSet<String>,
 }
 
 impl<W: Write> Printer<W> {
@@ -116,6 +127,7 @@ impl<W: Write> Printer<W> {
             rows: 0,
             counts: Counts::default(),
             text_like: None,
+            json_keys: JsonKeys { file: String::new(), is_whole: true, seen: HashSet::new() },
             options,
         }
     }
@@ -164,10 +176,22 @@ impl<W: Write> Printer<W> {
         self.text_like.as_deref().unwrap_or_default()
     }
 
-    /// Writes what is left in the buffer and flushes the output.
+    /// Writes what is in the buffer, so that no row waits for the next file.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.writer.flush()
+    }
+
+    /// Writes what is left in the buffer and flushes the output. A column that was asked for and
+    /// that no row of any JSON export has is an error here.
     pub fn finish(&mut self) -> Result<Progress, Error> {
         self.writer.flush()?;
-        Ok(self.progress())
+        let JsonKeys { file, is_whole, seen } = &self.json_keys;
+        let mut asked = self.options.columns.iter().flatten().chain(&self.options.drop);
+        let unknown = asked.find(|&column| *is_whole && !seen.is_empty() && !seen.contains(column));
+        match unknown {
+            Some(column) => Err(unknown_column(file, column, seen.iter().map(String::as_str))),
+            None => Ok(self.progress()),
+        }
     }
 
     fn print_parquet(
@@ -221,7 +245,6 @@ impl<W: Write> Printer<W> {
             drop: &drop,
             keep_nulls: self.options.json.nulls == Nulls::Keep,
         };
-        let mut keys = HashSet::new();
         let mut stopped = self.is_done();
         if stopped {
             return Ok(None);
@@ -233,7 +256,7 @@ impl<W: Write> Printer<W> {
                 self.skip -= 1;
                 return Ok(ControlFlow::Continue(()));
             }
-            self.write_json_row(text, &members, &mut keys).map_err(|error| Error::Json {
+            self.write_json_row(text, &members).map_err(|error| Error::Json {
                 file: file.to_owned(),
                 row: row - 1,
                 detail: error.to_string(),
@@ -242,21 +265,13 @@ impl<W: Write> Printer<W> {
             stopped = self.is_done() || each(self.progress()).is_break();
             Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        let named = columns.iter().flatten().chain(&drop);
-        match named.into_iter().find(|&column| !keys.is_empty() && !keys.contains(column)) {
-            Some(column) if !stopped => {
-                Err(unknown_column(file, column, keys.iter().map(String::as_str)))
-            }
-            _ => Ok((!stopped).then_some(rows)),
-        }
+        file.clone_into(&mut self.json_keys.file);
+        self.json_keys.is_whole &= !stopped;
+        Ok((!stopped).then_some(rows))
     }
 
-    fn write_json_row(
-        &mut self,
-        text: &str,
-        members: &Members<'_>,
-        keys: &mut HashSet<String>,
-    ) -> serde_json::Result<()> {
+    fn write_json_row(&mut self, text: &str, members: &Members<'_>) -> serde_json::Result<()> {
+        let keys = &mut self.json_keys.seen;
         let out = self.writer.buffer();
         if members.is_all() {
             write_compact(text, out);

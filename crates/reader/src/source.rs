@@ -1,7 +1,7 @@
 //! Where bytes come from: a length and reads of ranges.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::Error;
+use crate::thrift;
 
 /// Random access to the bytes of one file or object.
 pub trait Source: Send + Sync {
@@ -159,7 +160,12 @@ impl ChunkReader for ParquetInput {
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
         let reader = SourceReader { source: Arc::clone(&self.0), position: start };
-        Ok(BufReader::with_capacity(HEADER_READ_BYTES, reader))
+        let mut reader = BufReader::with_capacity(HEADER_READ_BYTES, reader);
+        // Everything that is read so begins with a page header.
+        match thrift::page_problem(reader.fill_buf()?) {
+            Some(problem) => Err(ParquetError::General(problem)),
+            None => Ok(reader),
+        }
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {

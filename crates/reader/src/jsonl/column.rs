@@ -210,8 +210,10 @@ impl<'a> Column<'a> {
 
     /// Whether this is binary that holds text: all valid UTF-8, and not all empty.
     pub(super) fn is_text_like(&self, rows: usize) -> bool {
-        let Data::Bytes(bytes @ (Bytes::Small(_) | Bytes::Large(_) | Bytes::View(_)), _) =
-            &self.data
+        let Data::Bytes(
+            bytes @ (Bytes::Small(_) | Bytes::Large(_) | Bytes::View(_)),
+            BinaryForm::Base64,
+        ) = &self.data
         else {
             return false;
         };

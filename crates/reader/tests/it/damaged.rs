@@ -147,3 +147,17 @@ fn nesting_is_read_to_a_limit_and_refused_beyond_it() {
         assert!(message.contains("nested deeper than 64"), "{levels}: {message}");
     }
 }
+
+/// A page header that asks for more memory than there is, in front of a whole file.
+#[test]
+fn claims_of_a_page_header_are_not_believed() {
+    let file = WITH_CHECKSUMS.to_vec();
+    // Field 2 of the first header, after the magic and field 1: uncompressed size, zigzag.
+    assert_eq!(file[4..7], [0x15, 0x00, 0x15], "the header does not begin as expected");
+    let size_bytes = file[7..].iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    let mut huge = file.clone();
+    huge.splice(7..7 + size_bytes, [0xfe, 0xff, 0xff, 0xff, 0x0f]);
+    // The header is longer now: what follows it moves, the footer is found from the end.
+    let message = print(huge.into()).1.unwrap_err().to_string();
+    assert!(message.contains("claims to have 2147483647 bytes"), "{message}");
+}

@@ -1,24 +1,60 @@
-//! How deep the columns of a footer are nested, found without recursion.
+//! What footers and page headers claim, looked at before the `parquet` crate believes it.
 //!
-//! The `parquet` crate builds the schema by recursion, so a footer of a few kilobytes that claims
-//! thousands of levels would overflow the stack, which no error can catch. This looks at the flat
-//! list of schema elements first. It follows Thrift's compact protocol, in which `FileMetaData` has
-//! the list as field 2 and a `SchemaElement` its number of children as field 5.
+//! That crate builds the schema by recursion and allocates what a header asks for. A damaged or
+//! malicious file of a few kilobytes could so overflow the stack or ask for many gigabytes, and both
+//! end the process where no error can be caught. The structures are Thrift's compact protocol:
+//! `FileMetaData` has the schema as field 2, a `SchemaElement` its number of children as field 5; a
+//! `PageHeader` has the uncompressed size as field 2 and the `DictionaryPageHeader`, whose field 1 is
+//! its number of values, as field 7.
 
 /// Columns nested deeper than this are refused. Lists and maps take two levels each.
 pub(crate) const LEVELS_MAX: usize = 64;
 
+/// Larger pages are refused; writers make them of about a mebibyte.
+const PAGE_BYTES_MAX: u64 = 512 << 20;
+
+const I32: u8 = 5;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 
-/// The deepest level of the schema in a footer, or `None` if the bytes are no footer; what exactly
-/// is wrong with them, the `parquet` crate says better. Stops counting beyond [`LEVELS_MAX`].
-pub(crate) fn levels(footer: &[u8]) -> Option<usize> {
+/// What is wrong with the schema of a footer. Bytes that are no footer pass: what exactly is wrong
+/// with those, the `parquet` crate says better.
+pub(crate) fn schema_problem(footer: &[u8]) -> Option<String> {
     let mut input = Input { bytes: footer };
     let mut field = 0;
     loop {
         match input.field(&mut field)? {
-            (2, LIST) => return input.schema_levels(),
+            (_, 0) => return None,
+            (2, LIST) => return input.schema(),
+            (_, kind) => input.skip(kind, 0)?,
+        }
+    }
+}
+
+/// What is wrong with the sizes in a page header. Bytes that are no header pass, as above.
+pub(crate) fn page_problem(header: &[u8]) -> Option<String> {
+    let mut input = Input { bytes: header };
+    let (mut field, mut page_bytes) = (0, 0);
+    loop {
+        match input.field(&mut field)? {
+            (_, 0) => return None,
+            (2, I32) => {
+                page_bytes = input.varint()? >> 1;
+                if page_bytes > PAGE_BYTES_MAX {
+                    return Some(format!("a page claims to have {page_bytes} bytes"));
+                }
+            }
+            (7, STRUCT) => {
+                let mut inner = 0;
+                if let (1, I32) = input.field(&mut inner)? {
+                    let values = input.varint()? >> 1;
+                    // Every value of a dictionary takes a byte at least.
+                    return (values > page_bytes).then(|| {
+                        format!("a dictionary claims to have {values} values in {page_bytes} bytes")
+                    });
+                }
+                return None;
+            }
             (_, kind) => input.skip(kind, 0)?,
         }
     }
@@ -30,14 +66,17 @@ struct Input<'a> {
 
 impl Input<'_> {
     /// Walks the elements, which stand in depth-first order.
-    fn schema_levels(&mut self) -> Option<usize> {
+    fn schema(&mut self) -> Option<String> {
         let (count, kind) = self.list()?;
-        let (mut deepest, mut open) = (0, Vec::new());
+        let mut open = Vec::new();
         for _ in 0..count {
             if kind != STRUCT {
                 return None;
             }
             let children = self.children()?;
+            if children > count {
+                return Some(format!("a column claims to have {children} members of {count}"));
+            }
             while open.last() == Some(&0) {
                 open.pop();
             }
@@ -45,13 +84,12 @@ impl Input<'_> {
                 *left -= 1;
             }
             open.push(children);
-            deepest = deepest.max(open.len());
-            if deepest > LEVELS_MAX + 1 {
-                break;
+            // The root is no column.
+            if open.len() > LEVELS_MAX + 1 {
+                return Some(format!("its columns are nested deeper than {LEVELS_MAX} levels"));
             }
         }
-        // The root is no column.
-        Some(deepest.saturating_sub(1))
+        None
     }
 
     /// Reads one schema element and returns its number of children.
@@ -61,7 +99,7 @@ impl Input<'_> {
             match self.field(&mut field)? {
                 (_, 0) => return Some(children),
                 // Zigzag: an even code is a positive number.
-                (5, 5) => children = self.varint()? >> 1,
+                (5, I32) => children = self.varint()? >> 1,
                 (_, kind) => self.skip(kind, 0)?,
             }
         }
