@@ -33,8 +33,6 @@
 //! # }
 //! ```
 
-#![forbid(unsafe_code)]
-
 mod batch;
 mod error;
 mod footer;

@@ -18,7 +18,7 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, TimeUnit};
 
-use super::kernel::{binary, decimal, float, int, text, time};
+use super::kernel::{binary, decimal, float, float32, int, text, time};
 use super::plan::Kind;
 use super::{BinaryForm, Counts, DecimalForm, Int64Form, JsonOptions, NonFinite};
 
@@ -274,7 +274,7 @@ impl<'a> Column<'a> {
     fn write_list(&self, span: Range<usize>, out: &mut Vec<u8>, counts: &mut Counts) {
         match &self.data {
             Data::F32(values, form) if !self.has_nulls() => {
-                float::write_f32_list(&values[span], *form, out, counts);
+                float32::write_f32_list(&values[span], *form, out, counts);
             }
             Data::F64(values, form) if !self.has_nulls() => {
                 float::write_f64_list(&values[span], *form, out, counts);

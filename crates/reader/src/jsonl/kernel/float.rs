@@ -2,8 +2,7 @@
 
 use crate::jsonl::{Counts, NonFinite};
 
-/// Longest text of a finite f32 with its comma, and of an f64, as `zmij` spells them.
-const F32_TEXT_BYTES: usize = 16;
+/// Longest text of a finite f64 with its comma, as `zmij` spells it.
 const F64_TEXT_BYTES: usize = 26;
 
 /// Appends an f32.
@@ -22,24 +21,6 @@ pub(crate) fn write_f64(value: f64, form: NonFinite, out: &mut Vec<u8>, counts: 
     } else {
         write_nonfinite(value, form, out, counts);
     }
-}
-
-/// Appends an array of f32 without nulls.
-pub(crate) fn write_f32_list(
-    values: &[f32],
-    form: NonFinite,
-    out: &mut Vec<u8>,
-    counts: &mut Counts,
-) {
-    out.reserve(values.len() * F32_TEXT_BYTES + 2);
-    out.push(b'[');
-    for (index, &value) in values.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_f32(value, form, out, counts);
-    }
-    out.push(b']');
 }
 
 /// Appends an array of f64 without nulls.

@@ -5,6 +5,7 @@
 pub(super) mod binary;
 pub(super) mod decimal;
 pub(super) mod float;
+pub(super) mod float32;
 pub(super) mod int;
 pub(super) mod text;
 pub(super) mod time;

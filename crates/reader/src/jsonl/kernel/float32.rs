@@ -1,0 +1,357 @@
+//! Lists of f32 as the shortest text that reads back to the same value: the payload of a vector
+//! database.
+//!
+//! Bench: `benches/float.rs` (per value) and `benches/peers/` (data set vec). Records are in
+//! `benches/record/`.
+//!
+//! How it works. A value is widened to f64 and scaled by a power of ten to `x` in 10^8..10^9. In f64
+//! the scaling is off by at most 2^-53, about 1e-7, while half the distance to the next f32, scaled
+//! alike, is `half` = 3..60. So the nearest whole number always reads back to the same f32 (9 digits);
+//! the nearest multiple of 10 does if it is nearer than `half` (8 digits), and so does that of 100
+//! (7 digits or, with zeros at its end, fewer). The most zeros win, and zeros are cut off at the end.
+//!
+//! Whatever this arithmetic cannot decide goes to `zmij`: distances within [`EPSILON`] of a border or
+//! of a tie, `half` above 50 (two multiples of 100 may fit), powers of two (their interval is not
+//! symmetric), values outside 1e-6..1e6, zero, NaN and infinities. For random values that is about
+//! one in a thousand.
+//!
+//! Equal to `zmij` on all 2^32 bit patterns: `cargo run --release -p viking-reader --example
+//! all_floats`, about two minutes. A sample runs with the tests.
+//!
+//! Invariants: each value takes at most [`SLOT`] bytes of the block, comma included.
+//!
+//! Tried and dropped: a level of multiples of 1,000 (never decides anything once `half` is at most
+//! 50); AVX-512 (no faster).
+
+use crate::jsonl::{Counts, NonFinite};
+
+use super::float::write_f32;
+
+/// Values that are scaled together.
+const BLOCK: usize = 32;
+
+/// Room for the longest text of one value: sign, `0.00000`, nine digits, comma, and what the
+/// fixed-size stores write beyond it.
+const SLOT: usize = 32;
+
+/// Distances closer than this to a border are not decided here. The arithmetic is off by 2e-7.
+const EPSILON: f64 = 1e-4;
+
+/// Adding and subtracting it rounds an f64 below 2^51 to a whole number.
+const ROUND: f64 = 6_755_399_441_055_744.0;
+
+/// For each exponent of an f32 how its values are scaled.
+struct Scale {
+    /// The power of ten between the values of this exponent, or infinity.
+    limit: f64,
+    /// Brings values below `limit` to 10^8..10^9, and those above to a tenth of that.
+    power: f64,
+    /// Digits before the point of values below `limit`; [`FAR`] where this kernel does not apply.
+    digits_before: i32,
+}
+
+const FAR: i32 = 99;
+
+const SCALES: [Scale; 256] = scales();
+
+const fn scales() -> [Scale; 256] {
+    const FAR_SCALE: Scale = Scale { limit: f64::INFINITY, power: 0.0, digits_before: FAR };
+    let mut scales = [FAR_SCALE; 256];
+    let mut exponent = 0;
+    while exponent < 256 {
+        // The smallest value of this exponent.
+        let low = power_of_two(exponent as i32 - 127);
+        let mut digits_before = -5;
+        while digits_before <= 6 {
+            let (from, to) = (power_of_ten(digits_before - 1), power_of_ten(digits_before));
+            if low >= from && low < to {
+                // Values of this exponent that reach the next power of ten are scaled by a tenth.
+                let limit = if 2.0 * low > to { to } else { f64::INFINITY };
+                let power = power_of_ten(9 - digits_before);
+                scales[exponent] = Scale { limit, power, digits_before };
+            }
+            digits_before += 1;
+        }
+        exponent += 1;
+    }
+    scales
+}
+
+const fn power_of_two(exponent: i32) -> f64 {
+    f64::from_bits(((exponent + 1023) as u64) << 52)
+}
+
+/// Exact from 10^0 to 10^22; below it the nearest f64, good enough to compare with.
+const fn power_of_ten(exponent: i32) -> f64 {
+    let mut power = 1.0;
+    let mut left = if exponent < 0 { -exponent } else { exponent };
+    while left > 0 {
+        power *= 10.0;
+        left -= 1;
+    }
+    if exponent < 0 { 1.0 / power } else { power }
+}
+
+/// Up to [`BLOCK`] values after scaling.
+struct Scaled {
+    /// The nine digits as one number, zeros at the end not yet cut off.
+    digits: [u32; BLOCK],
+    /// Digits before the point; negative for zeros behind it.
+    digits_before: [i32; BLOCK],
+    /// Not decided here.
+    is_open: [bool; BLOCK],
+}
+
+/// Appends an array of f32 without nulls.
+pub(crate) fn write_f32_list(
+    values: &[f32],
+    form: NonFinite,
+    out: &mut Vec<u8>,
+    counts: &mut Counts,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("bmi2")
+        && std::arch::is_x86_feature_detected!("lzcnt")
+    {
+        #[expect(unsafe_code, reason = "the same code compiled for AVX2 takes about half the time")]
+        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
+        unsafe {
+            write_list_avx2(values, form, out, counts);
+        }
+        return;
+    }
+    write_list(values, form, out, counts);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi2,lzcnt")]
+fn write_list_avx2(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut Counts) {
+    write_list(values, form, out, counts);
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
+fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut Counts) {
+    out.push(b'[');
+    let mut scaled =
+        Scaled { digits: [0; BLOCK], digits_before: [0; BLOCK], is_open: [false; BLOCK] };
+    let mut padded = [0.0; BLOCK];
+    for block in values.chunks(BLOCK) {
+        let block_values = match block.first_chunk::<BLOCK>() {
+            Some(block) => block,
+            None => {
+                padded[..block.len()].copy_from_slice(block);
+                &padded
+            }
+        };
+        scale(block_values, &mut scaled);
+        write_block(block, &scaled, form, out, counts);
+    }
+    match out.last_mut() {
+        Some(last) if *last == b',' => *last = b']',
+        _ => out.push(b']'),
+    }
+}
+
+/// The part that is the same for every value, without a branch.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "digits are below 10^9; where they are not, the value is open"
+)]
+fn scale(values: &[f32; BLOCK], scaled: &mut Scaled) {
+    let (mut power, mut limit) = ([0.0_f64; BLOCK], [0.0_f64; BLOCK]);
+    for index in 0..BLOCK {
+        let scale = &SCALES[(values[index].to_bits() >> 23) as usize & 0xff];
+        power[index] = scale.power;
+        limit[index] = scale.limit;
+        scaled.digits_before[index] = scale.digits_before;
+    }
+    for index in 0..BLOCK {
+        let bits = values[index].to_bits() & 0x7fff_ffff;
+        let magnitude = f64::from(f32::from_bits(bits));
+        let is_above = magnitude >= limit[index];
+        let power = if is_above { power[index] * 0.1 } else { power[index] };
+        // Half the distance between two f32 of this exponent, scaled: 2^(exponent - 127 - 24).
+        let half = f64::from_bits((u64::from(bits >> 23) + 1023 - 127 - 24) << 52) * power;
+        let x = magnitude * power;
+        let nine = (x + ROUND) - ROUND;
+        let eight = ((x * 0.1 + ROUND) - ROUND) * 10.0;
+        let seven = ((x * 0.01 + ROUND) - ROUND) * 100.0;
+        let (off_9, off_8, off_7) = ((x - nine).abs(), (x - eight).abs(), (x - seven).abs());
+        let longer = if off_8 < half { eight } else { nine };
+        let digits = if off_7 < half { seven } else { longer };
+        let is_open = ((off_7 - half).abs() < EPSILON)
+            | ((off_8 - half).abs() < EPSILON)
+            | (off_8 > 5.0 - EPSILON)
+            | (off_9 > 0.5 - EPSILON)
+            | (half > 50.0 - EPSILON)
+            | (digits >= 1e9)
+            | (bits & 0x7f_ffff == 0)
+            | (scaled.digits_before[index] == FAR);
+        scaled.digits[index] = digits as i32 as u32;
+        scaled.digits_before[index] += i32::from(is_above);
+        scaled.is_open[index] = is_open;
+    }
+}
+
+/// Appends the texts of a block, a comma behind each.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
+fn write_block(
+    values: &[f32],
+    scaled: &Scaled,
+    form: NonFinite,
+    out: &mut Vec<u8>,
+    counts: &mut Counts,
+) {
+    let mut block = [0_u8; BLOCK * SLOT];
+    let mut end = 0;
+    for (index, &value) in values.iter().enumerate() {
+        if scaled.is_open[index] {
+            out.extend_from_slice(&block[..end]);
+            end = 0;
+            write_f32(value, form, out, counts);
+            out.push(b',');
+            continue;
+        }
+        if let Some(slot) = block[end..].first_chunk_mut::<SLOT>() {
+            end += write_digits(
+                scaled.digits[index],
+                scaled.digits_before[index],
+                value.is_sign_negative(),
+                slot,
+            );
+        }
+    }
+    out.extend_from_slice(&block[..end]);
+}
+
+/// Writes one value and a comma, and returns their length. All stores have fixed sizes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a digit fits a byte, and counts of digits are small and checked for their sign"
+)]
+fn write_digits(
+    digits: u32,
+    digits_before: i32,
+    is_negative: bool,
+    slot: &mut [u8; SLOT],
+) -> usize {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let (first, rest) = (digits / 100_000_000, digits % 100_000_000);
+    let rest = digits_of(rest);
+    let shown = 9 - rest.leading_zeros() as usize / 8;
+    let (first, rest) = (first as u8 | b'0', rest | ZEROS);
+    slot[0] = b'-';
+    let start = usize::from(is_negative);
+    if digits_before <= 0 {
+        // 0.00123: the first digit comes behind the point and the zeros.
+        let zeros = digits_before.unsigned_abs() as usize & 7;
+        slot[start..start + 8].copy_from_slice(b"0.000000");
+        let at = start + 2 + zeros;
+        slot[at] = first;
+        slot[at + 1..at + 9].copy_from_slice(&rest.to_le_bytes());
+        let end = at + shown;
+        slot[end] = b',';
+        return end + 1;
+    }
+    // 12.3: all digits, then those behind the point once more, one place further.
+    let before = digits_before as usize & 7;
+    let all = u128::from(first) | u128::from(rest) << 8 | u128::from(ZEROS) << 72;
+    slot[start..start + 16].copy_from_slice(&all.to_le_bytes());
+    slot[start + before] = b'.';
+    let behind = (all >> (8 * before)) as u64;
+    let at = start + before + 1;
+    slot[at..at + 8].copy_from_slice(&behind.to_le_bytes());
+    let end = start + shown.max(before + 1) + 1;
+    slot[end] = b',';
+    end + 1
+}
+
+/// The eight digits of a number below 10^8, one in each byte, the first in the lowest.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
+fn digits_of(number: u32) -> u64 {
+    let (high, low) = (u64::from(number / 10_000), u64::from(number % 10_000));
+    // Halves of four digits, quarters of two, then single digits, all side by side in one word.
+    let fours = high | low << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (twos - tens * 10) << 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(values: &[f32], write: fn(&[f32], NonFinite, &mut Vec<u8>, &mut Counts)) -> String {
+        let mut out = Vec::new();
+        write(values, NonFinite::Null, &mut out, &mut Counts::default());
+        String::from_utf8(out).unwrap()
+    }
+
+    fn by_zmij(values: &[f32]) -> String {
+        let mut buffer = zmij::Buffer::new();
+        let texts = values.iter().map(|value| match value.is_finite() {
+            true => buffer.format_finite(*value).to_owned(),
+            false => "null".to_owned(),
+        });
+        format!("[{}]", texts.collect::<Vec<_>>().join(","))
+    }
+
+    fn check(values: &[f32]) {
+        let expected = by_zmij(values);
+        assert_eq!(text(values, write_f32_list), expected);
+        assert_eq!(text(values, write_list), expected, "compiled for any CPU");
+    }
+
+    #[test]
+    fn a_sample_of_all_bit_patterns_is_spelled_like_zmij() {
+        // A step that is prime reaches every exponent and all kinds of mantissas.
+        let mut bits: u32 = 0;
+        let mut values = Vec::with_capacity(1_000);
+        for _ in 0..4_000 {
+            values.clear();
+            for _ in 0..1_000 {
+                values.push(f32::from_bits(bits));
+                bits = bits.wrapping_add(1_073_741_827).rotate_left(1);
+            }
+            check(&values);
+        }
+    }
+
+    #[test]
+    fn every_exponent_and_the_neighbours_of_powers_are_spelled_like_zmij() {
+        let mut values = Vec::new();
+        for exponent in 0..=255_u32 {
+            for mantissa in [0, 1, 2, 0x3f_ffff, 0x40_0000, 0x7f_fffe, 0x7f_ffff] {
+                values.push(f32::from_bits(exponent << 23 | mantissa));
+                values.push(f32::from_bits(1 << 31 | exponent << 23 | mantissa));
+            }
+        }
+        for power in -10..10 {
+            let around = 10_f32.powi(power).to_bits();
+            values.extend((around - 40..around + 40).map(f32::from_bits));
+        }
+        for thousandth in 0..=20_000_i16 {
+            values.push(f32::from(thousandth) / 1000.0);
+        }
+        check(&values);
+    }
+
+    #[test]
+    fn lists_of_every_length_end_well() {
+        let values: Vec<f32> = (0..100_i16).map(|index| f32::from(index) * 0.37 - 11.0).collect();
+        for length in 0..=values.len() {
+            check(&values[..length]);
+        }
+    }
+}
