@@ -205,6 +205,10 @@ pub(crate) struct RowArgs {
     /// Rows decoded at a time
     #[arg(long, value_name = "ROWS", default_value = "100")]
     pub(crate) batch_rows: Option<NonZeroUsize>,
+    /// Threads that decode and encode; all cores if left out. The rows are the same with any number
+    #[arg(long, env = "VIKING_EXPORT_THREADS")]
+    #[serde(default)]
+    pub(crate) threads: Option<NonZeroUsize>,
     /// Go on when a file has other columns than those before it
     #[arg(long)]
     pub(crate) allow_schema_change: bool,

@@ -201,6 +201,7 @@ pub(crate) fn print_options(rows: &RowArgs) -> PrintOptions {
         },
         limit: rows.limit,
         offset: rows.offset,
+        threads: rows.threads.unwrap_or(default.threads),
         without_vectors: rows.vectors == Vectors::None,
     }
 }

@@ -160,12 +160,28 @@ impl BatchReader {
             match self.decode()? {
                 Some(block) => self.append(block)?,
                 None if held > 0 => return Ok(Some(self.cut(held))),
-                None if self.rows_left > 0 => {
-                    let detail = format!("{} rows of the footer are missing", self.rows_left);
-                    return Err(damaged(&self.file, detail));
-                }
-                None => return Ok(None),
+                None => return self.check_end().map(|()| None),
             }
+        }
+    }
+
+    /// The next rows as they are decoded: a whole number of batches, but for the last block. Not to
+    /// be mixed with the iterator.
+    pub(crate) fn next_block(&mut self) -> Result<Option<RecordBatch>, Error> {
+        let block = self.decode()?;
+        let rows = block.as_ref().map_or(0, RecordBatch::num_rows) as u64;
+        self.rows_left = self.rows_left.saturating_sub(rows);
+        if block.is_none() {
+            self.check_end()?;
+        }
+        Ok(block)
+    }
+
+    /// The footer promised rows that did not come.
+    fn check_end(&self) -> Result<(), Error> {
+        match self.rows_left {
+            0 => Ok(()),
+            left => Err(damaged(&self.file, format!("{left} rows of the footer are missing"))),
         }
     }
 

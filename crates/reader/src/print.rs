@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::footer::Footer;
 use crate::json::{JsonExport, Members, write_compact};
 use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
+use crate::parallel;
 use crate::source::{FileKind, Source};
 use crate::write::RowWriter;
 
@@ -33,6 +34,8 @@ pub struct PrintOptions {
     pub limit: Option<u64>,
     /// Rows left out at the start, over all files.
     pub offset: u64,
+    /// Threads that decode and encode. The output is the same with any number.
+    pub threads: NonZeroUsize,
     /// Leave top-level lists of floats unread.
     pub without_vectors: bool,
 }
@@ -47,6 +50,7 @@ impl Default for PrintOptions {
             json: JsonOptions::default(),
             limit: None,
             offset: 0,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             without_vectors: false,
         }
     }
@@ -116,7 +120,7 @@ struct JsonKeys {
     seen: HashSet<String>,
 }
 
-impl<W: Write> Printer<W> {
+impl<W: Write + Send> Printer<W> {
     /// Prints to `out`, in pieces of whole rows.
     pub fn new(out: W, options: PrintOptions) -> Self {
         Self {
@@ -138,7 +142,7 @@ impl<W: Write> Printer<W> {
         &mut self,
         file: &str,
         source: Arc<dyn Source>,
-        each: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        each: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
     ) -> Result<FileRows, Error> {
         let before = self.rows;
         let outcome = match FileKind::of(file, source.as_ref()) {
@@ -198,7 +202,7 @@ impl<W: Write> Printer<W> {
         &mut self,
         file: &str,
         source: Arc<dyn Source>,
-        each: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        each: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
     ) -> Result<Option<u64>, Error> {
         let footer = Footer::read(file, &source)?;
         self.compare_schema(file, footer.schema())?;
@@ -212,23 +216,15 @@ impl<W: Write> Printer<W> {
         self.skip -= read.offset;
         let first_row = read.offset;
         let reader = BatchReader::with_footer(file, source, footer, &read)?;
-        let mut lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
-        let mut row = first_row;
-        for batch in reader {
-            let batch = batch?;
-            self.text_like.get_or_insert_with(|| lines.text_like_columns(&batch));
-            let encoded = lines.encode(&batch, self.writer.buffer());
-            encoded.map_err(|error| error.in_file(file, row))?;
-            row += batch.num_rows() as u64;
-            self.rows_added(batch.num_rows() as u64)?;
-            if each(self.progress()).is_break() {
-                break;
-            }
-        }
-        let counts = lines.counts();
-        self.counts.nonfinite += counts.nonfinite;
-        self.counts.null_map_keys += counts.null_map_keys;
-        self.counts.times_out_of_range += counts.times_out_of_range;
+        let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
+        let threads = self.options.threads;
+        parallel::encode(reader, &lines, first_row, threads, &mut |text| {
+            self.text_like.get_or_insert_with(|| lines.text_like_columns(text.block));
+            self.writer.write(text.bytes)?;
+            self.counts += text.counts;
+            self.count_rows(text.block.num_rows() as u64);
+            Ok(each(self.progress()))
+        })?;
         Ok(Some(rows))
     }
 
@@ -236,7 +232,7 @@ impl<W: Write> Printer<W> {
         &mut self,
         file: &str,
         source: Arc<dyn Source>,
-        each: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        each: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
     ) -> Result<Option<u64>, Error> {
         self.refuse_type_options(file)?;
         let (columns, drop) = (self.options.columns.clone(), self.options.drop.clone());
@@ -261,7 +257,8 @@ impl<W: Write> Printer<W> {
                 row: row - 1,
                 detail: error.to_string(),
             })?;
-            self.rows_added(1)?;
+            self.count_rows(1);
+            self.writer.rows_added()?;
             stopped = self.is_done() || each(self.progress()).is_break();
             Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
@@ -303,12 +300,11 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    fn rows_added(&mut self, rows: u64) -> Result<(), Error> {
+    fn count_rows(&mut self, rows: u64) {
         self.rows += rows;
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(rows);
         }
-        self.writer.rows_added()
     }
 
     /// The columns to read, by name, in the file's order.

@@ -40,14 +40,14 @@ impl<W: Write> RowWriter<W> {
     pub(crate) fn rows_added(&mut self) -> Result<(), Error> {
         let due = self.last_write.is_none_or(|last| last.elapsed() >= WRITE_AFTER);
         if self.buffer.len() >= WRITE_BYTES || due {
-            self.write()?;
+            self.write_buffer()?;
         }
         Ok(())
     }
 
     /// Writes what is left and flushes the writer behind.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
-        self.write()?;
+        self.write_buffer()?;
         self.out.flush().map_err(Error::Write)
     }
 
@@ -56,14 +56,23 @@ impl<W: Write> RowWriter<W> {
         self.bytes_written
     }
 
-    fn write(&mut self) -> Result<(), Error> {
+    /// Writes whole rows at once, behind those in the buffer.
+    pub(crate) fn write(&mut self, rows: &[u8]) -> Result<(), Error> {
+        self.write_buffer()?;
+        self.out.write_all(rows).map_err(Error::Write)?;
+        self.bytes_written += rows.len() as u64;
+        self.last_write = Some(Instant::now());
+        Ok(())
+    }
+
+    fn write_buffer(&mut self) -> Result<(), Error> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         self.out.write_all(&self.buffer).map_err(Error::Write)?;
         self.bytes_written += self.buffer.len() as u64;
-        self.buffer.clear();
         self.last_write = Some(Instant::now());
+        self.buffer.clear();
         Ok(())
     }
 }

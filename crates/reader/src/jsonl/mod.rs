@@ -128,6 +128,14 @@ pub struct Counts {
     pub times_out_of_range: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.nonfinite += other.nonfinite;
+        self.null_map_keys += other.null_map_keys;
+        self.times_out_of_range += other.times_out_of_range;
+    }
+}
+
 /// What is wrong with a value under the chosen options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -197,6 +205,19 @@ impl JsonLines {
 
     /// Appends a line for each row of `batch` to `out`, or nothing at all if it fails.
     pub fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        let mut counts = Counts::default();
+        self.encode_rows(batch, out, &mut counts)?;
+        self.counts += counts;
+        Ok(())
+    }
+
+    /// [`Self::encode`] for several threads, which count for themselves.
+    pub(crate) fn encode_rows(
+        &self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Result<(), ValueError> {
         let columns = bind(&self.columns, self.options, batch)?;
         if self.needs_check {
             self.check(&columns, batch.num_rows())?;
@@ -213,7 +234,7 @@ impl JsonLines {
                 }
                 first = false;
                 out.extend_from_slice(&plan.key);
-                column.write(row, out, &mut self.counts);
+                column.write(row, out, counts);
             }
             out.extend_from_slice(b"}\n");
         }

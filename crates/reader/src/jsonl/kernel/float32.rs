@@ -54,6 +54,11 @@ const FAR: i32 = 99;
 
 const SCALES: [Scale; 256] = scales();
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "exponents are below 256"
+)]
 const fn scales() -> [Scale; 256] {
     const FAR_SCALE: Scale = Scale { limit: f64::INFINITY, power: 0.0, digits_before: FAR };
     let mut scales = [FAR_SCALE; 256];
@@ -77,6 +82,7 @@ const fn scales() -> [Scale; 256] {
     scales
 }
 
+#[expect(clippy::cast_sign_loss, reason = "no exponent of an f32 is below -1023")]
 const fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
@@ -138,12 +144,11 @@ fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut C
         Scaled { digits: [0; BLOCK], digits_before: [0; BLOCK], is_open: [false; BLOCK] };
     let mut padded = [0.0; BLOCK];
     for block in values.chunks(BLOCK) {
-        let block_values = match block.first_chunk::<BLOCK>() {
-            Some(block) => block,
-            None => {
-                padded[..block.len()].copy_from_slice(block);
-                &padded
-            }
+        let block_values = if let Some(block) = block.first_chunk::<BLOCK>() {
+            block
+        } else {
+            padded[..block.len()].copy_from_slice(block);
+            &padded
         };
         scale(block_values, &mut scaled);
         write_block(block, &scaled, form, out, counts);
@@ -160,7 +165,8 @@ fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut C
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "digits are below 10^9; where they are not, the value is open"
+    clippy::needless_bitwise_bool,
+    reason = "digits are below 10^9, or else the value is open; and lazy operators would be branches"
 )]
 fn scale(values: &[f32; BLOCK], scaled: &mut Scaled) {
     let (mut power, mut limit) = ([0.0_f64; BLOCK], [0.0_f64; BLOCK]);
