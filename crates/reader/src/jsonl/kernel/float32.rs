@@ -143,6 +143,7 @@ fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut C
     let mut scaled =
         Scaled { digits: [0; BLOCK], digits_before: [0; BLOCK], is_open: [false; BLOCK] };
     let mut padded = [0.0; BLOCK];
+    let mut texts = [0; BLOCK * SLOT];
     for block in values.chunks(BLOCK) {
         let block_values = if let Some(block) = block.first_chunk::<BLOCK>() {
             block
@@ -151,7 +152,7 @@ fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut C
             &padded
         };
         scale(block_values, &mut scaled);
-        write_block(block, &scaled, form, out, counts);
+        write_block(block, &scaled, &mut texts, form, out, counts);
     }
     match out.last_mut() {
         Some(last) if *last == b',' => *last = b']',
@@ -210,21 +211,21 @@ fn scale(values: &[f32; BLOCK], scaled: &mut Scaled) {
 fn write_block(
     values: &[f32],
     scaled: &Scaled,
+    texts: &mut [u8; BLOCK * SLOT],
     form: NonFinite,
     out: &mut Vec<u8>,
     counts: &mut Counts,
 ) {
-    let mut block = [0_u8; BLOCK * SLOT];
     let mut end = 0;
     for (index, &value) in values.iter().enumerate() {
         if scaled.is_open[index] {
-            out.extend_from_slice(&block[..end]);
+            out.extend_from_slice(&texts[..end]);
             end = 0;
             write_f32(value, form, out, counts);
             out.push(b',');
             continue;
         }
-        if let Some(slot) = block[end..].first_chunk_mut::<SLOT>() {
+        if let Some(slot) = texts[end..].first_chunk_mut::<SLOT>() {
             end += write_digits(
                 scaled.digits[index],
                 scaled.digits_before[index],
@@ -233,7 +234,7 @@ fn write_block(
             );
         }
     }
-    out.extend_from_slice(&block[..end]);
+    out.extend_from_slice(&texts[..end]);
 }
 
 /// Writes one value and a comma, and returns their length. All stores have fixed sizes.
