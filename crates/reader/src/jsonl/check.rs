@@ -33,7 +33,7 @@ pub(super) fn problem(column: &Column<'_>, row: usize, options: JsonOptions) -> 
     };
     match &column.data {
         Data::F16(values, _) => nonfinite(values[row].is_finite()),
-        Data::F32(values, _) => nonfinite(values[row].is_finite()),
+        Data::F32(values, ..) => nonfinite(values[row].is_finite()),
         Data::F64(values, _) => nonfinite(values[row].is_finite()),
         Data::Bytes(bytes, BinaryForm::Utf8) => {
             std::str::from_utf8(bytes.value(row)).is_err().then_some(Problem::InvalidUtf8)

@@ -1,5 +1,6 @@
 //! A typed view of one column of one batch: one downcast per batch, one `match` per cell.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use arrow_array::cast::AsArray;
@@ -18,6 +19,8 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, TimeUnit};
 
+use super::kernel::float32::Blockwise;
+use super::kernel::push::Short;
 use super::kernel::{binary, decimal, float, float32, int, text, time};
 use super::plan::Kind;
 use super::{BinaryForm, Counts, DecimalForm, Int64Form, JsonOptions, NonFinite};
@@ -38,7 +41,7 @@ pub(super) enum Data<'a> {
     Decimal(Decimals<'a>, DecimalStyle),
     Duration(&'a [i64], TimeUnit),
     F16(&'a [F16], NonFinite),
-    F32(&'a [f32], NonFinite),
+    F32(&'a [f32], NonFinite, Box<RefCell<Blockwise>>),
     F64(&'a [f64], NonFinite),
     I8(&'a [i8]),
     I16(&'a [i16]),
@@ -49,7 +52,7 @@ pub(super) enum Data<'a> {
     List(Spans<'a>, Box<Column<'a>>),
     Map(Spans<'a>, Box<Column<'a>>, Box<Column<'a>>),
     Null,
-    Struct(Vec<(&'a [u8], Column<'a>)>),
+    Struct(Vec<(&'a Short, Column<'a>)>),
     Text(Text<'a>),
     Time32(&'a [i32], TimeUnit),
     Time64(&'a [i64], TimeUnit),
@@ -121,6 +124,22 @@ impl Spans<'_> {
 }
 
 impl Text<'_> {
+    fn write(&self, row: usize, out: &mut Vec<u8>) {
+        let text = self.value(row);
+        // The bytes behind a short text belong to its neighbours: with them it is one fixed size.
+        let with_neighbours = match self {
+            Self::Small(array) if text.len() <= text::SHORT => {
+                let start = usize::try_from(array.value_offsets()[row]).unwrap_or(usize::MAX);
+                array.value_data().get(start..).and_then(<[u8]>::first_chunk)
+            }
+            _ => None,
+        };
+        match with_neighbours {
+            Some(chunk) => text::write_short(chunk, text.len(), out),
+            None => text::write_string(text, out),
+        }
+    }
+
     pub(super) fn value(&self, row: usize) -> &[u8] {
         match self {
             Self::Large(array) => array.value(row).as_bytes(),
@@ -174,7 +193,7 @@ impl<'a> Column<'a> {
             Kind::Struct(members) => {
                 let array = array.as_struct_opt()?;
                 let bound = members.iter().zip(array.columns()).map(|((key, kind), column)| {
-                    Some((key.as_slice(), Self::bind(kind, column.as_ref(), options)?))
+                    Some((key, Self::bind(kind, column.as_ref(), options)?))
                 });
                 Data::Struct(bound.collect::<Option<_>>()?)
             }
@@ -243,18 +262,20 @@ impl<'a> Column<'a> {
             Data::Decimal(values, style) => write_decimal(values, *style, row, out),
             Data::Duration(values, unit) => time::write_duration(values[row], *unit, out),
             Data::F16(values, form) => float::write_f32(values[row].to_f32(), *form, out, counts),
-            Data::F32(values, form) => float::write_f32(values[row], *form, out, counts),
+            Data::F32(values, form, block) => {
+                block.borrow_mut().write(values, row, *form, out, counts);
+            }
             Data::F64(values, form) => float::write_f64(values[row], *form, out, counts),
-            Data::I8(values) => int::write(values[row], out),
-            Data::I16(values) => int::write(values[row], out),
-            Data::I32(values) => int::write(values[row], out),
-            Data::I64(values, form) => int::write_64(values[row], *form, out),
+            Data::I8(values) => int::write_signed(i64::from(values[row]), out),
+            Data::I16(values) => int::write_signed(i64::from(values[row]), out),
+            Data::I32(values) => int::write_signed(i64::from(values[row]), out),
+            Data::I64(values, form) => int::write_signed_64(values[row], *form, out),
             Data::Indexed(index, values) => values.write(index[row], out, counts),
             Data::List(spans, items) => items.write_list(spans.of(row), out, counts),
             Data::Map(spans, keys, values) => write_map(spans.of(row), keys, values, out, counts),
             Data::Null => out.extend_from_slice(b"null"),
             Data::Struct(members) => write_struct(members, row, out, counts),
-            Data::Text(values) => text::write_string(values.value(row), out),
+            Data::Text(values) => values.write(row, out),
             Data::Time32(values, unit) => {
                 time::write_time(i64::from(values[row]), *unit, out, counts);
             }
@@ -262,10 +283,10 @@ impl<'a> Column<'a> {
             Data::Timestamp(values, unit, utc) => {
                 time::write_timestamp(values[row], *unit, *utc, out);
             }
-            Data::U8(values) => int::write(values[row], out),
-            Data::U16(values) => int::write(values[row], out),
-            Data::U32(values) => int::write(values[row], out),
-            Data::U64(values, form) => int::write_64(values[row], *form, out),
+            Data::U8(values) => int::write_unsigned(u64::from(values[row]), out),
+            Data::U16(values) => int::write_unsigned(u64::from(values[row]), out),
+            Data::U32(values) => int::write_unsigned(u64::from(values[row]), out),
+            Data::U64(values, form) => int::write_unsigned_64(values[row], *form, out),
             Data::Uuid(array) => binary::write_uuid(array.value(row), out),
             Data::VectorBase64(spans, items) => write_vector(spans.of(row), &items.data, out),
         }
@@ -273,7 +294,7 @@ impl<'a> Column<'a> {
 
     fn write_list(&self, span: Range<usize>, out: &mut Vec<u8>, counts: &mut Counts) {
         match &self.data {
-            Data::F32(values, form) if !self.has_nulls() => {
+            Data::F32(values, form, _) if !self.has_nulls() => {
                 float32::write_f32_list(&values[span], *form, out, counts);
             }
             Data::F64(values, form) if !self.has_nulls() => {
@@ -295,7 +316,7 @@ impl<'a> Column<'a> {
 }
 
 fn write_struct(
-    members: &[(&[u8], Column<'_>)],
+    members: &[(&Short, Column<'_>)],
     row: usize,
     out: &mut Vec<u8>,
     counts: &mut Counts,
@@ -305,7 +326,7 @@ fn write_struct(
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(key);
+        key.write(out);
         column.write(row, out, counts);
     }
     out.push(b'}');
@@ -349,7 +370,7 @@ fn write_vector(span: Range<usize>, items: &Data<'_>, out: &mut Vec<u8>) {
         Data::F16(values, _) => {
             binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
         }
-        Data::F32(values, _) => {
+        Data::F32(values, ..) => {
             binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
         }
         Data::F64(values, _) => {
@@ -395,7 +416,9 @@ fn bind_integer(array: &dyn Array, form: Int64Form) -> Option<Data<'_>> {
 fn bind_float(array: &dyn Array, form: NonFinite) -> Option<Data<'_>> {
     Some(match array.data_type() {
         DataType::Float16 => Data::F16(values::<Float16Type>(array)?, form),
-        DataType::Float32 => Data::F32(values::<Float32Type>(array)?, form),
+        DataType::Float32 => {
+            Data::F32(values::<Float32Type>(array)?, form, Box::new(RefCell::new(Blockwise::new())))
+        }
         DataType::Float64 => Data::F64(values::<Float64Type>(array)?, form),
         _ => return None,
     })

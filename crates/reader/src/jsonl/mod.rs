@@ -233,7 +233,7 @@ impl JsonLines {
                     out.push(b',');
                 }
                 first = false;
-                out.extend_from_slice(&plan.key);
+                plan.key.write(out);
                 column.write(row, out, counts);
             }
             out.extend_from_slice(b"}\n");

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 
+use super::kernel::push::Short;
 use super::kernel::text;
 use super::{JsonOptions, Problem, ValueError, VectorForm};
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::error::Error;
 pub(super) struct ColumnPlan {
     pub(super) name: String,
     /// `"name":`, escaped.
-    pub(super) key: Vec<u8>,
+    pub(super) key: Short,
     pub(super) kind: Kind,
 }
 
@@ -44,7 +45,7 @@ pub(super) enum Kind {
         value: Box<Kind>,
     },
     Null,
-    Struct(Vec<(Vec<u8>, Kind)>),
+    Struct(Vec<(Short, Kind)>),
     Text,
     Time(TimeUnit),
     Timestamp {
@@ -85,11 +86,11 @@ pub(super) fn is_vector(data_type: &DataType) -> bool {
     }
 }
 
-fn key(name: &str) -> Vec<u8> {
+fn key(name: &str) -> Short {
     let mut key = Vec::with_capacity(name.len() + 3);
     text::write_string(name.as_bytes(), &mut key);
     key.push(b':');
-    key
+    Short::new(key)
 }
 
 struct Planner<'a> {

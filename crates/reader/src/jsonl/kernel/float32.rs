@@ -26,6 +26,8 @@
 use crate::jsonl::{Counts, NonFinite};
 
 use super::float::write_f32;
+use super::int::digits_of;
+use super::push::padded;
 
 /// Values that are scaled together.
 const BLOCK: usize = 32;
@@ -99,6 +101,7 @@ const fn power_of_ten(exponent: i32) -> f64 {
 }
 
 /// Up to [`BLOCK`] values after scaling.
+#[derive(Debug)]
 struct Scaled {
     /// The nine digits as one number, zeros at the end not yet cut off.
     digits: [u32; BLOCK],
@@ -106,6 +109,82 @@ struct Scaled {
     digits_before: [i32; BLOCK],
     /// Not decided here.
     is_open: [bool; BLOCK],
+}
+
+impl Scaled {
+    const NONE: Self =
+        Self { digits: [0; BLOCK], digits_before: [0; BLOCK], is_open: [false; BLOCK] };
+}
+
+/// Single values of one column, scaled a block at a time: columns of f32, and values of maps.
+#[derive(Debug)]
+pub(crate) struct Blockwise {
+    scaled: Scaled,
+    /// The block that is scaled.
+    block: usize,
+}
+
+impl Blockwise {
+    pub(crate) fn new() -> Self {
+        Self { scaled: Scaled::NONE, block: usize::MAX }
+    }
+
+    /// Appends the value at `index`.
+    pub(crate) fn write(
+        &mut self,
+        values: &[f32],
+        index: usize,
+        form: NonFinite,
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) {
+        let (block, within) = (index / BLOCK, index % BLOCK);
+        if block != self.block {
+            self.block = block;
+            self.scale(&values[block * BLOCK..]);
+        }
+        if self.scaled.is_open[within] {
+            return write_f32(values[index], form, out, counts);
+        }
+        let mut slot = [0; SLOT];
+        let (digits, before) = (self.scaled.digits[within], self.scaled.digits_before[within]);
+        let length = write_digits(digits, before, values[index].is_sign_negative(), &mut slot);
+        // Without the comma.
+        padded(&slot, length - 1, out);
+    }
+
+    fn scale(&mut self, values: &[f32]) {
+        let mut padded = [0.0; BLOCK];
+        let values = if let Some(values) = values.first_chunk::<BLOCK>() {
+            values
+        } else {
+            padded[..values.len()].copy_from_slice(values);
+            &padded
+        };
+        #[cfg(target_arch = "x86_64")]
+        if has_avx2() {
+            #[expect(unsafe_code, reason = "the same code compiled for AVX2 takes half the time")]
+            // SAFETY: the CPU has what the function is compiled for, as was asked just now.
+            unsafe {
+                scale_avx2(values, &mut self.scaled);
+            }
+            return;
+        }
+        scale(values, &mut self.scaled);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("bmi2")
+        && std::arch::is_x86_feature_detected!("lzcnt")
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi2,lzcnt")]
+fn scale_avx2(values: &[f32; BLOCK], scaled: &mut Scaled) {
+    scale(values, scaled);
 }
 
 /// Appends an array of f32 without nulls.
@@ -116,10 +195,7 @@ pub(crate) fn write_f32_list(
     counts: &mut Counts,
 ) {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2")
-        && std::arch::is_x86_feature_detected!("bmi2")
-        && std::arch::is_x86_feature_detected!("lzcnt")
-    {
+    if has_avx2() {
         #[expect(unsafe_code, reason = "the same code compiled for AVX2 takes about half the time")]
         // SAFETY: the CPU has what the function is compiled for, as was asked just now.
         unsafe {
@@ -140,8 +216,7 @@ fn write_list_avx2(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &
 #[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut Counts) {
     out.push(b'[');
-    let mut scaled =
-        Scaled { digits: [0; BLOCK], digits_before: [0; BLOCK], is_open: [false; BLOCK] };
+    let mut scaled = Scaled::NONE;
     let mut padded = [0.0; BLOCK];
     let mut texts = [0; BLOCK * SLOT];
     for block in values.chunks(BLOCK) {
@@ -197,7 +272,7 @@ fn scale(values: &[f32; BLOCK], scaled: &mut Scaled) {
             | (off_9 > 0.5 - EPSILON)
             | (half > 50.0 - EPSILON)
             | (digits >= 1e9)
-            | (bits & 0x7f_ffff == 0)
+            | (bits.trailing_zeros() >= 23)
             | (scaled.digits_before[index] == FAR);
         scaled.digits[index] = digits as i32 as u32;
         scaled.digits_before[index] += i32::from(is_above);
@@ -253,7 +328,7 @@ fn write_digits(
 ) -> usize {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let (first, rest) = (digits / 100_000_000, digits % 100_000_000);
-    let rest = digits_of(rest);
+    let rest = digits_of(u64::from(rest));
     let shown = 9 - rest.leading_zeros() as usize / 8;
     let (first, rest) = (first as u8 | b'0', rest | ZEROS);
     slot[0] = b'-';
@@ -282,19 +357,6 @@ fn write_digits(
     end + 1
 }
 
-/// The eight digits of a number below 10^8, one in each byte, the first in the lowest.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
-fn digits_of(number: u32) -> u64 {
-    let (high, low) = (u64::from(number / 10_000), u64::from(number % 10_000));
-    // Halves of four digits, quarters of two, then single digits, all side by side in one word.
-    let fours = high | low << 32;
-    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    tens | (twos - tens * 10) << 8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,9 +369,9 @@ mod tests {
 
     fn by_zmij(values: &[f32]) -> String {
         let mut buffer = zmij::Buffer::new();
-        let texts = values.iter().map(|value| match value.is_finite() {
-            true => buffer.format_finite(*value).to_owned(),
-            false => "null".to_owned(),
+        let texts = values.iter().map(|value| {
+            let text = if value.is_finite() { buffer.format_finite(*value) } else { "null" };
+            text.to_owned()
         });
         format!("[{}]", texts.collect::<Vec<_>>().join(","))
     }
@@ -318,6 +380,14 @@ mod tests {
         let expected = by_zmij(values);
         assert_eq!(text(values, write_f32_list), expected);
         assert_eq!(text(values, write_list), expected, "compiled for any CPU");
+        let (mut single, mut out) = (Blockwise::new(), vec![b'[']);
+        for index in 0..values.len() {
+            single.write(values, index, NonFinite::Null, &mut out, &mut Counts::default());
+            out.push(if index + 1 < values.len() { b',' } else { b']' });
+        }
+        if !values.is_empty() {
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "one by one");
+        }
     }
 
     #[test]

@@ -7,5 +7,6 @@ pub(super) mod decimal;
 pub(super) mod float;
 pub(super) mod float32;
 pub(super) mod int;
+pub(super) mod push;
 pub(super) mod text;
 pub(super) mod time;

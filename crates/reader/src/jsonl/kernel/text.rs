@@ -1,5 +1,7 @@
 //! Strings: runs of plain bytes are copied whole, eight bytes are looked at in one step.
 
+use super::push::padded;
+
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
@@ -13,6 +15,24 @@ pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// Texts up to this length may be written with [`write_short`].
+pub(crate) const SHORT: usize = 16;
+
+/// Appends the first `length` bytes of `chunk` as a JSON string.
+pub(crate) fn write_short(chunk: &[u8; SHORT], length: usize, out: &mut Vec<u8>) {
+    let (words, _) = chunk.as_chunks::<8>();
+    let found = u128::from(escapes_in(u64::from_le_bytes(words[0])))
+        | u128::from(escapes_in(u64::from_le_bytes(words[1]))) << 64;
+    // Of the neighbours' bytes behind the text nothing is asked.
+    let within = if length == SHORT { u128::MAX } else { (1 << (8 * length)) - 1 };
+    if found & within != 0 {
+        return write_string(&chunk[..length], out);
+    }
+    out.push(b'"');
+    padded(chunk, length, out);
     out.push(b'"');
 }
 
@@ -64,7 +84,7 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{find_escape, needs_escape, write_string};
+    use super::{find_escape, needs_escape, write_short, write_string};
 
     #[test]
     fn every_byte_at_every_place_is_found_like_by_hand() {
@@ -75,6 +95,23 @@ mod tests {
                     text[place] = byte;
                     let by_hand = text.iter().position(|&byte| needs_escape(byte));
                     assert_eq!(find_escape(&text), by_hand, "{byte} at {place} in {filler}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_texts_are_written_like_long_ones_whatever_their_neighbours_are() {
+        for length in 0..=16 {
+            for place in 0..16 {
+                for byte in [b'a', b'"', b'\\', 0, 0x1f, 0x20, 0x7f] {
+                    let mut chunk = [b'"'; 16];
+                    chunk[..length].fill(b'x');
+                    chunk[place] = byte;
+                    let (mut short, mut long) = (Vec::new(), Vec::new());
+                    write_short(&chunk, length, &mut short);
+                    write_string(&chunk[..length], &mut long);
+                    assert_eq!(short, long);
                 }
             }
         }

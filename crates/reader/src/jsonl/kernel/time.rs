@@ -55,7 +55,7 @@ pub(crate) fn write_duration(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
     let (parts, digits) = resolution(unit);
     let (parts, length) = (parts.unsigned_abs(), value.unsigned_abs());
     out.extend_from_slice(if value < 0 { b"\"-PT" } else { b"\"PT" });
-    super::int::write(length / parts, out);
+    super::int::write_unsigned(length / parts, out);
     if digits > 0 {
         out.push(b'.');
         append_padded(length % parts, digits, out);
@@ -64,11 +64,13 @@ pub(crate) fn write_duration(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
 }
 
 fn append_clock(seconds: i64, fraction: i64, digits: usize, out: &mut Vec<u8>) {
-    append_padded(seconds.unsigned_abs() / 3600, 2, out);
-    out.push(b':');
-    append_padded(seconds.unsigned_abs() / 60 % 60, 2, out);
-    out.push(b':');
-    append_padded(seconds.unsigned_abs() % 60, 2, out);
+    let seconds = seconds.unsigned_abs();
+    let hours = two_digits(seconds / 3600);
+    let minutes = two_digits(seconds / 60 % 60);
+    let seconds = two_digits(seconds % 60);
+    out.extend_from_slice(&[
+        hours[0], hours[1], b':', minutes[0], minutes[1], b':', seconds[0], seconds[1],
+    ]);
     if digits > 0 {
         out.push(b'.');
         append_padded(fraction.unsigned_abs(), digits, out);
@@ -78,26 +80,31 @@ fn append_clock(seconds: i64, fraction: i64, digits: usize, out: &mut Vec<u8>) {
 fn append_date(days: i64, out: &mut Vec<u8>) {
     let (year, month, day) = civil_from_days(days);
     if (0..=9999).contains(&year) {
-        append_padded(year.unsigned_abs(), 4, out);
+        let year = year.unsigned_abs();
+        out.extend_from_slice(&two_digits(year / 100));
+        out.extend_from_slice(&two_digits(year % 100));
     } else {
         // ISO 8601's expanded form: a sign and at least six digits.
         out.push(if year < 0 { b'-' } else { b'+' });
         append_padded(year.unsigned_abs(), 6, out);
     }
-    out.push(b'-');
-    append_padded(month, 2, out);
-    out.push(b'-');
-    append_padded(day, 2, out);
+    let (month, day) = (two_digits(month), two_digits(day));
+    out.extend_from_slice(&[b'-', month[0], month[1], b'-', day[0], day[1]]);
+}
+
+/// The digits of a number below 100.
+#[expect(clippy::cast_possible_truncation, reason = "a digit fits a byte")]
+fn two_digits(value: u64) -> [u8; 2] {
+    [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
 }
 
 /// Appends `value` in at least `digits` digits.
 fn append_padded(value: u64, digits: usize, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    let text = buffer.format(value);
-    for _ in text.len()..digits {
+    let shown = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+    for _ in shown..digits {
         out.push(b'0');
     }
-    out.extend_from_slice(text.as_bytes());
+    super::int::write_unsigned(value, out);
 }
 
 /// Year, month and day of the proleptic Gregorian calendar. The year is counted from March, so
