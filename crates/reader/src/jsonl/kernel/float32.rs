@@ -314,7 +314,6 @@ fn write_block(
 
 /// Writes one value and a comma, and returns their length. All stores have fixed sizes.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
