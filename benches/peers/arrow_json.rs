@@ -49,5 +49,7 @@ fn in_utc(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let names = schema.fields().iter().map(|field| field.name());
-    RecordBatch::try_from_iter_with_nullable(names.zip(columns).map(|(name, column)| (name, column, true)))
+    RecordBatch::try_from_iter_with_nullable(
+        names.zip(columns).map(|(name, column)| (name, column, true)),
+    )
 }

@@ -22,7 +22,7 @@ pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
 /// Rows are decoded in blocks of about this many bytes of values, then cut into batches. Narrow
 /// rows decode fastest in large blocks; wide vectors in blocks that stay in the cache.
-const BLOCK_BYTES: u64 = 1 << 19;
+const BLOCK_BYTES: u64 = 1 << 18;
 
 /// No block has more rows than this, however narrow they are.
 const BLOCK_ROWS_MAX: usize = 16_384;

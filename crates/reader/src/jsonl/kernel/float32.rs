@@ -26,7 +26,6 @@
 use crate::jsonl::{Counts, NonFinite};
 
 use super::float::write_f32;
-use super::int::digits_of;
 use super::push::padded;
 
 /// Values that are scaled together.
@@ -41,6 +40,9 @@ const EPSILON: f64 = 1e-4;
 
 /// Adding and subtracting it rounds an f64 below 2^51 to a whole number.
 const ROUND: f64 = 6_755_399_441_055_744.0;
+
+/// 2^52: an f64 from here on has no bits behind the point.
+const POWER_52: f64 = 4_503_599_627_370_496.0;
 
 /// For each exponent of an f32 how its values are scaled.
 struct Scale {
@@ -103,17 +105,25 @@ const fn power_of_ten(exponent: i32) -> f64 {
 /// Up to [`BLOCK`] values after scaling.
 #[derive(Debug)]
 struct Scaled {
-    /// The nine digits as one number, zeros at the end not yet cut off.
-    digits: [u32; BLOCK],
+    /// The first of nine digits.
+    first: [u32; BLOCK],
+    /// The next four, one in each byte, and the last four. Zeros at the end are not yet cut off.
+    middle: [u32; BLOCK],
+    last: [u32; BLOCK],
     /// Digits before the point; negative for zeros behind it.
     digits_before: [i32; BLOCK],
-    /// Not decided here.
-    is_open: [bool; BLOCK],
+    /// Not zero where nothing is decided here.
+    open: [u32; BLOCK],
 }
 
 impl Scaled {
-    const NONE: Self =
-        Self { digits: [0; BLOCK], digits_before: [0; BLOCK], is_open: [false; BLOCK] };
+    const NONE: Self = Self {
+        first: [0; BLOCK],
+        middle: [0; BLOCK],
+        last: [0; BLOCK],
+        digits_before: [0; BLOCK],
+        open: [0; BLOCK],
+    };
 }
 
 /// Single values of one column, scaled a block at a time: columns of f32, and values of maps.
@@ -143,12 +153,12 @@ impl Blockwise {
             self.block = block;
             self.scale(&values[block * BLOCK..]);
         }
-        if self.scaled.is_open[within] {
+        if self.scaled.open[within] != 0 {
             return write_f32(values[index], form, out, counts);
         }
         let mut slot = [0; SLOT];
-        let (digits, before) = (self.scaled.digits[within], self.scaled.digits_before[within]);
-        let length = write_digits(digits, before, values[index].is_sign_negative(), &mut slot);
+        let is_negative = values[index].is_sign_negative();
+        let length = write_digits(&self.scaled, within, is_negative, &mut slot);
         // Without the comma.
         padded(&slot, length - 1, out);
     }
@@ -240,12 +250,12 @@ fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut C
 #[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 #[expect(
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     clippy::needless_bitwise_bool,
     reason = "digits are below 10^9, or else the value is open; and lazy operators would be branches"
 )]
 fn scale(values: &[f32; BLOCK], scaled: &mut Scaled) {
     let (mut power, mut limit) = ([0.0_f64; BLOCK], [0.0_f64; BLOCK]);
+    let mut number = [0_u32; BLOCK];
     for index in 0..BLOCK {
         let scale = &SCALES[(values[index].to_bits() >> 23) as usize & 0xff];
         power[index] = scale.power;
@@ -272,12 +282,29 @@ fn scale(values: &[f32; BLOCK], scaled: &mut Scaled) {
             | (off_9 > 0.5 - EPSILON)
             | (half > 50.0 - EPSILON)
             | (digits >= 1e9)
-            | (bits.trailing_zeros() >= 23)
+            | (bits << 9 == 0)
             | (scaled.digits_before[index] == FAR);
-        scaled.digits[index] = digits as i32 as u32;
+        // The whole number stands in the low bits once 2^52 is added.
+        number[index] = (digits + POWER_52).to_bits() as u32;
         scaled.digits_before[index] += i32::from(is_above);
-        scaled.is_open[index] = is_open;
+        scaled.open[index] = u32::from(is_open);
     }
+    for (index, number) in number.into_iter().enumerate() {
+        let (first, rest) = (number / 100_000_000, number % 100_000_000);
+        scaled.first[index] = first;
+        scaled.middle[index] = four_digits(rest / 10_000);
+        scaled.last[index] = four_digits(rest % 10_000);
+    }
+}
+
+/// The digits of a number below 10^4, one in each byte, the first in the lowest.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
+fn four_digits(number: u32) -> u32 {
+    let hundreds = (number * 10_486) >> 20;
+    let twos = hundreds | (number - hundreds * 100) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f;
+    tens | (twos - tens * 10) << 8
 }
 
 /// Appends the texts of a block, a comma behind each.
@@ -293,7 +320,7 @@ fn write_block(
 ) {
     let mut end = 0;
     for (index, &value) in values.iter().enumerate() {
-        if scaled.is_open[index] {
+        if scaled.open[index] != 0 {
             out.extend_from_slice(&texts[..end]);
             end = 0;
             write_f32(value, form, out, counts);
@@ -301,12 +328,7 @@ fn write_block(
             continue;
         }
         if let Some(slot) = texts[end..].first_chunk_mut::<SLOT>() {
-            end += write_digits(
-                scaled.digits[index],
-                scaled.digits_before[index],
-                value.is_sign_negative(),
-                slot,
-            );
+            end += write_digits(scaled, index, value.is_sign_negative(), slot);
         }
     }
     out.extend_from_slice(&texts[..end]);
@@ -319,17 +341,12 @@ fn write_block(
     clippy::cast_sign_loss,
     reason = "a digit fits a byte, and counts of digits are small and checked for their sign"
 )]
-fn write_digits(
-    digits: u32,
-    digits_before: i32,
-    is_negative: bool,
-    slot: &mut [u8; SLOT],
-) -> usize {
+fn write_digits(scaled: &Scaled, index: usize, is_negative: bool, slot: &mut [u8; SLOT]) -> usize {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
-    let (first, rest) = (digits / 100_000_000, digits % 100_000_000);
-    let rest = digits_of(u64::from(rest));
+    let digits_before = scaled.digits_before[index];
+    let rest = u64::from(scaled.middle[index]) | u64::from(scaled.last[index]) << 32;
     let shown = 9 - rest.leading_zeros() as usize / 8;
-    let (first, rest) = (first as u8 | b'0', rest | ZEROS);
+    let (first, rest) = (scaled.first[index] as u8 | b'0', rest | ZEROS);
     slot[0] = b'-';
     let start = usize::from(is_negative);
     if digits_before <= 0 {

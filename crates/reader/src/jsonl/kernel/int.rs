@@ -72,9 +72,7 @@ fn write_eight(number: u64, out: &mut Vec<u8>) {
 }
 
 /// The eight digits of a number below 10^8, one in each byte, the first in the lowest.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
-pub(crate) fn digits_of(number: u64) -> u64 {
+fn digits_of(number: u64) -> u64 {
     // Halves of four digits, quarters of two, then single digits, all side by side in one word.
     let fours = (number / 10_000) | ((number % 10_000) << 32);
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
