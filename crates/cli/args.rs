@@ -251,24 +251,23 @@ pub(crate) struct RunArgs {
     /// The run folder; a folder of an equal run is gone on with
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// Remove the data files once their rows are printed and proven
-    #[arg(long)]
-    pub(crate) discard: bool,
-    /// Give up following the task after this long, for example 90m
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<SignedDuration>,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    #[command(flatten)]
-    pub(crate) transfer: TransferArgs,
+    pub(crate) going: GoingArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run folder
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) going: GoingArgs,
+}
+
+/// How a run is carried through, apart from what is in its receipt.
+#[derive(Debug, Args)]
+pub(crate) struct GoingArgs {
     /// Remove the data files once their rows are printed and proven
     #[arg(long)]
     pub(crate) discard: bool,

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use jiff::SignedDuration;
 use serde_json::json;
 use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPath};
 use viking_fetch::Bucket;
 
 use crate::Context;
-use crate::args::{OutputArgs, ResumeArgs, RowArgs, RunArgs, TransferArgs};
+use crate::args::{GoingArgs, ResumeArgs, RowArgs, RunArgs};
 use crate::download::{Meter, list, load};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
@@ -21,14 +20,6 @@ use crate::task::{create, file_type, follow, rows};
 
 /// Stands in a receipt for the addresses of the embedded services.
 const EMBEDDED: &str = "embedded";
-
-/// How to carry a run through, apart from what is in its receipt.
-struct Going<'a> {
-    timeout: Option<SignedDuration>,
-    discard: bool,
-    output: &'a OutputArgs,
-    transfer: &'a TransferArgs,
-}
 
 /// `run`.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
@@ -49,30 +40,18 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
     // What is wrong with the settings is said before anything is made.
     let to = TosPath::parse(&args.export.to)?;
     context.service.client()?;
-    context.service.bucket(to.bucket(), args.transfer.retries)?;
-    let output = Output::open(&args.output)?;
+    context.service.bucket(to.bucket(), args.going.transfer.retries)?;
+    let output = Output::open(&args.going.output)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&run));
     let folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
-    let going = Going {
-        timeout: args.timeout,
-        discard: args.discard,
-        output: &args.output,
-        transfer: &args.transfer,
-    };
-    go_on(context, folder, &going, output).await
+    go_on(context, folder, &args.going, output).await
 }
 
 /// `resume`.
 pub(crate) async fn resume(context: &Context, args: &ResumeArgs) -> Outcome<()> {
     let folder = RunFolder::open(&args.dir)?;
-    let output = Output::open(&args.output)?;
-    let going = Going {
-        timeout: args.timeout,
-        discard: args.discard,
-        output: &args.output,
-        transfer: &args.transfer,
-    };
-    go_on(context, folder, &going, output).await
+    let output = Output::open(&args.going.output)?;
+    go_on(context, folder, &args.going, output).await
 }
 
 /// The address of the embedded services is another one at each start, so it is not part of a request.
@@ -81,7 +60,7 @@ fn endpoint_of(service: &Service, endpoint: Option<&String>) -> Option<String> {
 }
 
 /// The command that goes on with a run as it was begun.
-fn resume_command(dir: &Path, going: &Going<'_>, service: &Service) -> String {
+fn resume_command(dir: &Path, going: &GoingArgs, service: &Service) -> String {
     let mut words = vec!["viking-export".into(), "resume".into(), dir.display().to_string()];
     if let Some(output) = &going.output.output {
         words.extend(["-o".into(), output.display().to_string()]);
@@ -100,7 +79,7 @@ fn resume_command(dir: &Path, going: &Going<'_>, service: &Service) -> String {
 async fn go_on(
     context: &Context,
     mut folder: RunFolder,
-    going: &Going<'_>,
+    going: &GoingArgs,
     output: Output,
 ) -> Outcome<()> {
     let report = &context.report;
@@ -229,7 +208,7 @@ async fn load_and_print(
     context: &Context,
     folder: &RunFolder,
     open: &(dyn Fn() -> Outcome<Bucket> + Sync),
-    going: &Going<'_>,
+    going: &GoingArgs,
     output: Output,
     meter: &Arc<Meter>,
 ) -> Outcome<Printed> {
@@ -242,7 +221,7 @@ async fn load_and_print(
     let (stop, watched) = (context.stop.clone(), Arc::clone(meter));
     let mut printing =
         tokio::task::spawn_blocking(move || print(landing, options, output, &stop, &watched.rows));
-    let loading = load(open, folder, going.transfer, meter, &context.report, Some(sender));
+    let loading = load(open, folder, &going.transfer, meter, &context.report, Some(sender));
     let mut loading = Box::pin(loading);
     let bug = |error| Failure::new(Exit::Bug, error);
     tokio::select! {
@@ -270,7 +249,7 @@ fn prove(
     context: &Context,
     folder: &mut RunFolder,
     printed: &Printed,
-    going: &Going<'_>,
+    going: &GoingArgs,
 ) -> Outcome<()> {
     report_values(printed, &context.report);
     report_text_like(printed, &context.report);

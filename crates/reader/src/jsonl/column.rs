@@ -269,7 +269,7 @@ impl<'a> Column<'a> {
             Data::I8(values) => int::write_signed(i64::from(values[row]), out),
             Data::I16(values) => int::write_signed(i64::from(values[row]), out),
             Data::I32(values) => int::write_signed(i64::from(values[row]), out),
-            Data::I64(values, form) => int::write_signed_64(values[row], *form, out),
+            Data::I64(values, form) => int::write_64(values[row], int::write_signed, *form, out),
             Data::Indexed(index, values) => values.write(index[row], out, counts),
             Data::List(spans, items) => items.write_list(spans.of(row), out, counts),
             Data::Map(spans, keys, values) => write_map(spans.of(row), keys, values, out, counts),
@@ -286,7 +286,7 @@ impl<'a> Column<'a> {
             Data::U8(values) => int::write_unsigned(u64::from(values[row]), out),
             Data::U16(values) => int::write_unsigned(u64::from(values[row]), out),
             Data::U32(values) => int::write_unsigned(u64::from(values[row]), out),
-            Data::U64(values, form) => int::write_unsigned_64(values[row], *form, out),
+            Data::U64(values, form) => int::write_64(values[row], int::write_unsigned, *form, out),
             Data::Uuid(array) => binary::write_uuid(array.value(row), out),
             Data::VectorBase64(spans, items) => write_vector(spans.of(row), &items.data, out),
         }

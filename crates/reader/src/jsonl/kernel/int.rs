@@ -33,25 +33,18 @@ pub(crate) fn write_unsigned(value: u64, out: &mut Vec<u8>) {
     write_eight(low, out);
 }
 
-/// Appends a signed 64-bit integer, quoted if asked for.
-pub(crate) fn write_signed_64(value: i64, form: Int64Form, out: &mut Vec<u8>) {
+/// Appends a 64-bit integer with `write`, quoted if asked for.
+pub(crate) fn write_64<T>(
+    value: T,
+    write: fn(T, &mut Vec<u8>),
+    form: Int64Form,
+    out: &mut Vec<u8>,
+) {
     match form {
-        Int64Form::Number => write_signed(value, out),
+        Int64Form::Number => write(value, out),
         Int64Form::String => {
             out.push(b'"');
-            write_signed(value, out);
-            out.push(b'"');
-        }
-    }
-}
-
-/// Appends an unsigned 64-bit integer, quoted if asked for.
-pub(crate) fn write_unsigned_64(value: u64, form: Int64Form, out: &mut Vec<u8>) {
-    match form {
-        Int64Form::Number => write_unsigned(value, out),
-        Int64Form::String => {
-            out.push(b'"');
-            write_unsigned(value, out);
+            write(value, out);
             out.push(b'"');
         }
     }
