@@ -161,11 +161,15 @@ async fn an_object_that_changed_after_it_was_listed_is_not_taken() {
     emulator.put("demo", "exports/run/0.parquet", &bytes(1_000)).unwrap();
     let bucket = bucket(&emulator);
     let listing = bucket.list("exports/run").await.unwrap();
-    emulator.put("demo", "exports/run/0.parquet", &bytes(1_001)).unwrap();
+    let mut other = bytes(1_000);
+    other[500] ^= 1;
+    emulator.put("demo", "exports/run/0.parquet", &other).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let report = fetch(&bucket, &listing.objects, folder.path(), JOBS, &NoObserver).await.unwrap();
     let (object, error) = &report.failed[0];
     assert_eq!((object.name.as_str(), error.class()), ("0.parquet", ErrorClass::Data), "{error}");
+    let code = error.refusal().map(|refusal| refusal.code.as_str());
+    assert_eq!(code, Some("PreconditionFailed"), "of the same length, told by its ETag");
     assert_eq!(names(folder.path()), [".partial"]);
 }
 

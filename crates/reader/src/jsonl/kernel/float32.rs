@@ -434,6 +434,9 @@ mod tests {
             let around = 10_f32.powi(power).to_bits();
             values.extend((around - 40..around + 40).map(f32::from_bits));
         }
+        // Here two multiples of 100 may be near enough.
+        let (from, to) = (0.000_976_562_5_f32.to_bits(), 0.001_f32.to_bits());
+        values.extend((from..to).step_by(3).map(f32::from_bits));
         for thousandth in 0..=20_000_i16 {
             values.push(f32::from(thousandth) / 1000.0);
         }
