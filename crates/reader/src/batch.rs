@@ -9,13 +9,17 @@ use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector,
+};
+use parquet::arrow::parquet_to_arrow_field_levels;
 use parquet::errors::ParquetError;
 
 use crate::error::Error;
-use crate::footer::{Footer, damaged, not_read};
+use crate::footer::{Footer, damaged, not_read, text_as_views};
 use crate::guard::guarded;
-use crate::source::{FileSource, ParquetInput, Source};
+use crate::pages::{Groups, Pages};
+use crate::source::{FileSource, Source};
 
 /// Rows of a batch unless asked otherwise: what VikingDB's own recipe hands to user code.
 pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
@@ -46,6 +50,15 @@ impl Default for ReadOptions {
     }
 }
 
+/// How rows are decoded, which no batch shows but in its types and its speed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Decoding {
+    /// Pages may be read ahead, up to this many bytes of them.
+    pub(crate) pages_bytes: usize,
+    /// Text comes as views into its pages instead of copies.
+    pub(crate) text_views: bool,
+}
+
 /// An iterator of Arrow record batches of exactly [`ReadOptions::batch_rows`] rows across row
 /// groups; only the last is shorter. After an error it ends.
 ///
@@ -68,6 +81,7 @@ pub struct BatchReader {
     file: String,
     footer: Footer,
     schema: SchemaRef,
+    pages: Arc<Pages>,
     batch_rows: usize,
     decoder: Option<ParquetRecordBatchReader>,
     /// Decoded rows not handed out yet, and how many at their start are.
@@ -115,19 +129,34 @@ impl BatchReader {
         footer: Footer,
         options: &ReadOptions,
     ) -> Result<Self, Error> {
+        Self::decoding(file, source, footer, options, Decoding::default())
+    }
+
+    /// [`Self::with_footer`] with a say in how rows are decoded.
+    pub(crate) fn decoding(
+        file: &str,
+        source: Arc<dyn Source>,
+        footer: Footer,
+        options: &ReadOptions,
+        decoding: Decoding,
+    ) -> Result<Self, Error> {
         let columns = choose(file, &footer, options.columns.as_deref())?;
         let part = Part::of(&footer, options.offset, options.limit);
         let batch_rows = options.batch_rows.get();
         let block_rows = block_rows(&footer, &columns, batch_rows);
         let schema = footer.schema().project(&columns).map_err(|error| damaged(file, error))?;
         let rows_left = part.rows;
-        let decoder = guarded(|| build(source, &footer, &columns, part, block_rows))
+        let schema = Arc::new(if decoding.text_views { text_as_views(&schema) } else { schema });
+        let pages = Pages::new(decoding.pages_bytes);
+        let decoder =
+            guarded(|| build(source, &footer, &schema, &columns, &part, block_rows, &pages))
             .map_err(|panic| damaged(file, panic))?
             .map_err(|error| not_read(file, error))?;
         Ok(Self {
             file: file.to_owned(),
             footer,
-            schema: Arc::new(schema),
+            schema,
+            pages,
             batch_rows,
             decoder: Some(decoder),
             block: None,
@@ -143,6 +172,11 @@ impl BatchReader {
     /// The footer of the file.
     pub fn footer(&self) -> &Footer {
         &self.footer
+    }
+
+    /// Its pages, to be read ahead by other threads.
+    pub(crate) fn pages(&self) -> Arc<Pages> {
+        Arc::clone(&self.pages)
     }
 
     /// Names the file in errors.
@@ -304,23 +338,26 @@ fn block_rows(footer: &Footer, columns: &[usize], batch_rows: usize) -> usize {
 fn build(
     source: Arc<dyn Source>,
     footer: &Footer,
+    schema: &SchemaRef,
     columns: &[usize],
-    part: Part,
+    part: &Part,
     block_rows: usize,
+    pages: &Arc<Pages>,
 ) -> Result<ParquetRecordBatchReader, ParquetError> {
-    let descriptor = footer.metadata().metadata().file_metadata().schema_descr();
+    let metadata = footer.metadata().metadata();
+    let descriptor = metadata.file_metadata().schema_descr();
     let mask = ProjectionMask::roots(descriptor, columns.iter().copied());
+    let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(schema.fields()))?;
+    let groups = Groups { source, metadata, groups: &part.groups, pages };
     let too_many = |_| ParquetError::General("more rows than this machine can count".to_owned());
-    ParquetRecordBatchReaderBuilder::new_with_metadata(
-        ParquetInput(source),
-        footer.metadata().clone(),
-    )
-    .with_projection(mask)
-    .with_row_groups(part.groups)
-    .with_offset(usize::try_from(part.skip).map_err(too_many)?)
-    .with_limit(usize::try_from(part.rows).map_err(too_many)?)
-    .with_batch_size(block_rows)
-    .build()
+    let selection = RowSelection::from(vec![
+        RowSelector::skip(usize::try_from(part.skip).map_err(too_many)?),
+        RowSelector::select(usize::try_from(part.rows).map_err(too_many)?),
+    ]);
+    let is_all = part.skip == 0 && groups.num_rows() as u64 == part.rows;
+    let selection = (!is_all).then_some(selection);
+    let block_rows = block_rows.min(groups.num_rows().max(1));
+    ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, block_rows, selection)
 }
 
 /// Errors of the decoder come wrapped in one or two prefixes that say nothing to a user.

@@ -219,6 +219,29 @@ fn wanted_field(field: &FieldRef, leaves: &mut std::slice::Iter<'_, ColumnDescPt
     Arc::new(Field::clone(field).with_data_type(data_type))
 }
 
+/// The schema with every text column as views into the pages it was read from.
+pub(crate) fn text_as_views(schema: &Schema) -> Schema {
+    let fields: Fields = schema.fields().iter().map(|field| text_field_as_view(field)).collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+fn text_field_as_view(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::List(item) => DataType::List(text_field_as_view(item)),
+        DataType::LargeList(item) => DataType::LargeList(text_field_as_view(item)),
+        DataType::FixedSizeList(item, size) => {
+            DataType::FixedSizeList(text_field_as_view(item), *size)
+        }
+        DataType::Map(entries, sorted) => DataType::Map(text_field_as_view(entries), *sorted),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(text_field_as_view).collect())
+        }
+        _ => return Arc::clone(field),
+    };
+    Arc::new(Field::clone(field).with_data_type(data_type))
+}
+
 fn wanted_leaf(data_type: &DataType, leaf: &ColumnDescPtr) -> DataType {
     match data_type {
         DataType::Timestamp(TimeUnit::Nanosecond, zone)

@@ -39,6 +39,7 @@ mod footer;
 mod guard;
 mod json;
 mod jsonl;
+mod pages;
 mod parallel;
 mod print;
 mod sink;

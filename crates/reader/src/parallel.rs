@@ -8,13 +8,14 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use arrow_array::RecordBatch;
 
 use crate::batch::BatchReader;
 use crate::error::Error;
 use crate::jsonl::{Counts, JsonLines};
+use crate::pages::Pages;
 
 /// The text of some rows, in their order.
 pub(crate) struct Text<'a> {
@@ -36,6 +37,7 @@ pub(crate) fn encode(
 ) -> Result<(), Error> {
     let work = Work {
         file: reader.file().to_owned(),
+        pages: reader.pages(),
         lines,
         input: Mutex::new(Input { reader, next: 0, row: first_row, is_done: false }),
         turn: Mutex::new(Turn { next: 0, is_over: false, outcome: Ok(()), hand }),
@@ -52,6 +54,7 @@ pub(crate) fn encode(
 
 struct Work<'a, 'h> {
     file: String,
+    pages: Arc<Pages>,
     lines: &'a JsonLines,
     input: Mutex<Input>,
     turn: Mutex<Turn<'a, 'h>>,
@@ -94,9 +97,25 @@ impl Work<'_, '_> {
         drop(guard);
     }
 
+    /// The reader, once the pages that it is about to decode are there. A thread that would wait for
+    /// it reads pages ahead instead.
+    fn input(&self) -> MutexGuard<'_, Input> {
+        loop {
+            if self.pages.read_one() {
+                continue;
+            }
+            match self.input.try_lock() {
+                Ok(input) => return input,
+                Err(TryLockError::Poisoned(input)) => return input.into_inner(),
+                // Looks for pages again: those that were ready are used up now.
+                Err(TryLockError::WouldBlock) => drop(lock(&self.input)),
+            }
+        }
+    }
+
     /// The next block with its number and its first row, or `None` at the end.
     fn take(&self) -> Option<(u64, u64, Result<RecordBatch, Error>)> {
-        let mut input = lock(&self.input);
+        let mut input = self.input();
         if input.is_done {
             return None;
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
 
-use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
+use crate::batch::{BATCH_ROWS, BatchReader, Decoding, ReadOptions, unknown_column};
 use crate::error::Error;
 use crate::footer::Footer;
 use crate::json::{JsonExport, Members, write_compact};
@@ -16,6 +16,9 @@ use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
 use crate::parallel;
 use crate::source::{FileKind, Source};
 use crate::write::RowWriter;
+
+/// Bytes of pages that are held ready for the decoder.
+const PAGES_BYTES: usize = 4 << 20;
 
 /// What to print of the files, and how.
 #[derive(Debug, Clone)]
@@ -215,9 +218,11 @@ impl<W: Write + Send> Printer<W> {
         };
         self.skip -= read.offset;
         let first_row = read.offset;
-        let reader = BatchReader::with_footer(file, source, footer, &read)?;
-        let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
         let threads = self.options.threads;
+        let pages_bytes = if threads.get() > 1 { PAGES_BYTES } else { 0 };
+        let decoding = Decoding { pages_bytes, text_views: true };
+        let reader = BatchReader::decoding(file, source, footer, &read, decoding)?;
+        let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
         parallel::encode(reader, &lines, first_row, threads, &mut |text| {
             self.text_like.get_or_insert_with(|| lines.text_like_columns(text.block));
             self.writer.write(text.bytes)?;
