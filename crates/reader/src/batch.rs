@@ -144,12 +144,16 @@ impl BatchReader {
         let part = Part::of(&footer, options.offset, options.limit);
         let batch_rows = options.batch_rows.get();
         let block_rows = block_rows(&footer, &columns, batch_rows);
-        let schema = footer.schema().project(&columns).map_err(|error| damaged(file, error))?;
+        let whole = if decoding.text_views {
+            &Arc::new(text_as_views(footer.schema()))
+        } else {
+            footer.schema()
+        };
+        let schema = Arc::new(whole.project(&columns).map_err(|error| damaged(file, error))?);
         let rows_left = part.rows;
-        let schema = Arc::new(if decoding.text_views { text_as_views(&schema) } else { schema });
         let pages = Pages::new(decoding.pages_bytes);
         let decoder =
-            guarded(|| build(source, &footer, &schema, &columns, &part, block_rows, &pages))
+            guarded(|| build(source, &footer, whole, &columns, &part, block_rows, &pages))
             .map_err(|panic| damaged(file, panic))?
             .map_err(|error| not_read(file, error))?;
         Ok(Self {

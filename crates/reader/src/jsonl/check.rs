@@ -33,7 +33,7 @@ pub(super) fn problem(column: &Column<'_>, row: usize, options: JsonOptions) -> 
     };
     match &column.data {
         Data::F16(values, _) => nonfinite(values[row].is_finite()),
-        Data::F32(values, ..) => nonfinite(values[row].is_finite()),
+        Data::F32(values, _) => nonfinite(values[row].is_finite()),
         Data::F64(values, _) => nonfinite(values[row].is_finite()),
         Data::Bytes(bytes, BinaryForm::Utf8) => {
             std::str::from_utf8(bytes.value(row)).is_err().then_some(Problem::InvalidUtf8)
@@ -42,9 +42,10 @@ pub(super) fn problem(column: &Column<'_>, row: usize, options: JsonOptions) -> 
             spans.of(row).any(|item| items.is_null(item)).then_some(Problem::NullInVector)
         }
         Data::Indexed(index, values) => problem(values, index[row], options),
-        Data::List(spans, items) => spans.of(row).find_map(|item| problem(items, item, options)),
+        Data::List(spans, items) => spans.of(row).find_map(|item| problem(&items.column, item, options)),
         Data::Map(spans, keys, values) => spans.of(row).find_map(|entry| {
-            problem(keys, entry, options).or_else(|| problem(values, entry, options))
+            let key = problem(&keys.column, entry, options);
+            key.or_else(|| problem(&values.column, entry, options))
         }),
         Data::Struct(members) => {
             members.iter().find_map(|(_, member)| problem(member, row, options))

@@ -23,8 +23,10 @@
 //! Two columns of one name, intervals, unions and maps with nested keys are refused when the
 //! encoder is built. Values that the options forbid are found before a batch is written.
 
+mod bind;
 mod check;
 mod column;
+mod fill;
 mod kernel;
 mod plan;
 
@@ -33,6 +35,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use crate::error::Error;
 use column::Column;
+use kernel::cell::{CELLS, Cells, Line};
 pub(crate) use kernel::text::write_string;
 use plan::ColumnPlan;
 
@@ -222,23 +225,45 @@ impl JsonLines {
         if self.needs_check {
             self.check(&columns, batch.num_rows())?;
         }
-        for row in 0..batch.num_rows() {
-            out.push(b'{');
-            let mut first = true;
-            for (plan, column) in self.columns.iter().zip(&columns) {
-                if self.options.nulls == Nulls::Drop && column.is_null(row) {
-                    continue;
-                }
-                if !first {
-                    out.push(b',');
-                }
-                first = false;
-                plan.key.write(out);
-                column.write(row, out, counts);
+        let mut cells: Vec<_> = columns.iter().map(|_| Cells::new()).collect();
+        let mut line = Line::new(out);
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let rows = start..batch.num_rows().min(start + CELLS);
+            for (column, cells) in columns.iter().zip(&mut cells) {
+                column.fill(rows.clone(), cells);
             }
-            out.extend_from_slice(b"}\n");
+            for row in rows.clone() {
+                self.write_row(row, &columns, (&cells, row - start), &mut line, counts);
+            }
+            start = rows.end;
         }
+        line.buffer();
         Ok(())
+    }
+
+    fn write_row(
+        &self,
+        row: usize,
+        columns: &[Column<'_>],
+        (cells, cell): (&[Cells], usize),
+        line: &mut Line<'_>,
+        counts: &mut Counts,
+    ) {
+        let mut is_first = true;
+        for ((plan, column), cells) in self.columns.iter().zip(columns).zip(cells) {
+            if self.options.nulls == Nulls::Drop && column.is_null(row) {
+                continue;
+            }
+            plan.key.write(is_first, line);
+            is_first = false;
+            column.write_cell(cells, cell, row, line, counts);
+        }
+        if is_first {
+            line.push_byte(b'{');
+        }
+        line.push_byte(b'}');
+        line.push_byte(b'\n');
     }
 
     /// Values of all batches so far that were printed as something else than themselves.

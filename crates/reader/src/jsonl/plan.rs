@@ -4,17 +4,43 @@ use std::collections::HashSet;
 
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 
-use super::kernel::push::Short;
+use super::kernel::cell::{Line, Short};
 use super::kernel::text;
 use super::{JsonOptions, Problem, ValueError, VectorForm};
 use crate::error::Error;
+
+/// The key of a column or a member, escaped, with what comes before it.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// `{"name":`
+    first: Short,
+    /// `,"name":`
+    next: Short,
+}
+
+impl Key {
+    fn new(name: &str) -> Self {
+        let text = |before: u8| {
+            let mut key = vec![before];
+            text::write_string(name.as_bytes(), &mut key);
+            key.push(b':');
+            Short::new(key)
+        };
+        Self { first: text(b'{'), next: text(b',') }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "once for each cell")]
+    pub(super) fn write(&self, is_first: bool, line: &mut Line<'_>) {
+        if is_first { &self.first } else { &self.next }.write(line);
+    }
+}
 
 /// One top-level column.
 #[derive(Debug)]
 pub(super) struct ColumnPlan {
     pub(super) name: String,
-    /// `"name":`, escaped.
-    pub(super) key: Short,
+    pub(super) key: Key,
     pub(super) kind: Kind,
 }
 
@@ -45,7 +71,7 @@ pub(super) enum Kind {
         value: Box<Kind>,
     },
     Null,
-    Struct(Vec<(Short, Kind)>),
+    Struct(Vec<(Key, Kind)>),
     Text,
     Time(TimeUnit),
     Timestamp {
@@ -69,7 +95,7 @@ pub(super) fn columns(
         let as_base64 = options.vectors == VectorForm::Base64 && is_vector(field.data_type());
         let kind =
             if as_base64 { Kind::VectorBase64 } else { planner.field(field, field.name())? };
-        Ok(ColumnPlan { name: field.name().clone(), key: key(field.name()), kind })
+        Ok(ColumnPlan { name: field.name().clone(), key: Key::new(field.name()), kind })
     });
     plans.collect()
 }
@@ -84,13 +110,6 @@ pub(super) fn is_vector(data_type: &DataType) -> bool {
         | DataType::FixedSizeList(item, _) => item.data_type().is_floating(),
         _ => false,
     }
-}
-
-fn key(name: &str) -> Short {
-    let mut key = Vec::with_capacity(name.len() + 3);
-    text::write_string(name.as_bytes(), &mut key);
-    key.push(b':');
-    Short::new(key)
 }
 
 struct Planner<'a> {
@@ -158,7 +177,7 @@ impl Planner<'_> {
         self.distinct(fields, &format!("{path}."))?;
         let members = fields.iter().map(|field| {
             let kind = self.field(field, &format!("{path}.{}", field.name()))?;
-            Ok((key(field.name()), kind))
+            Ok((Key::new(field.name()), kind))
         });
         Ok(Kind::Struct(members.collect::<Result<_, Error>>()?))
     }

@@ -17,21 +17,18 @@
 //! Equal to `zmij` on all 2^32 bit patterns: `cargo run --release -p viking-reader --example
 //! all_floats`, about three minutes. A sample runs with the tests.
 //!
-//! Invariants: each value takes at most [`SLOT`] bytes of the block, comma included.
+//! Invariants: each value takes at most [`SLOT`] bytes: a sign, `0.00000`, nine digits, a comma, and
+//! what the fixed-size stores write beyond it.
 //!
 //! Not here: a level of multiples of 1,000, which decides nothing once `half` is at most 50.
 
 use crate::jsonl::{Counts, NonFinite};
 
 use super::float::write_f32;
-use super::push::padded;
+use super::cell::{Cells, SLOT, Slot, as_length};
 
 /// Values that are scaled together.
 const BLOCK: usize = 32;
-
-/// Room for the longest text of one value: sign, `0.00000`, nine digits, comma, and what the
-/// fixed-size stores write beyond it.
-const SLOT: usize = 32;
 
 /// Distances closer than this to a border are not decided here. The arithmetic is off by less than 1e-6.
 const EPSILON: f64 = 1e-4;
@@ -124,56 +121,44 @@ impl Scaled {
     };
 }
 
-/// Single values of one column, scaled a block at a time: columns of f32, and values of maps.
-#[derive(Debug)]
-pub(crate) struct Blockwise {
-    scaled: Scaled,
-    /// The block that is scaled.
-    block: usize,
-}
-
-impl Blockwise {
-    pub(crate) fn new() -> Self {
-        Self { scaled: Scaled::NONE, block: usize::MAX }
-    }
-
-    /// Appends the value at `index`.
-    pub(crate) fn write(
-        &mut self,
-        values: &[f32],
-        index: usize,
-        form: NonFinite,
-        out: &mut Vec<u8>,
-        counts: &mut Counts,
-    ) {
-        let (block, within) = (index / BLOCK, index % BLOCK);
-        if block != self.block {
-            self.block = block;
-            self.scale(&values[block * BLOCK..]);
-        }
-        if self.scaled.open[within] != 0 {
-            return write_f32(values[index], form, out, counts);
-        }
-        let mut slot = [0; SLOT];
-        let is_negative = values[index].is_sign_negative();
-        let length = write_digits(&self.scaled, within, is_negative, &mut slot);
-        // Without the comma.
-        padded(&slot, length - 1, out);
-    }
-
-    fn scale(&mut self, values: &[f32]) {
-        let mut padded = [0.0; BLOCK];
-        let values = whole_block(values, &mut padded);
+/// Makes the cells of single values, a column's or a map's; what is not decided here is left long.
+pub(crate) fn fill(values: &[f32], cells: &mut Cells) {
+    let mut scaled = Scaled::NONE;
+    for (number, block) in values.chunks(BLOCK).enumerate() {
+        let (texts, lengths) = cells.block_mut(number * BLOCK);
         #[cfg(target_arch = "x86_64")]
         if has_avx2() {
             #[expect(unsafe_code, reason = "the same code compiled for AVX2 takes half the time")]
             // SAFETY: the CPU has what the function is compiled for, as was asked just now.
             unsafe {
-                scale_avx2(values, &mut self.scaled);
+                fill_block_avx2(block, &mut scaled, texts, lengths);
             }
-            return;
+            continue;
         }
-        scale(values, &mut self.scaled);
+        fill_block(block, &mut scaled, texts, lengths);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi2,lzcnt")]
+fn fill_block_avx2(
+    values: &[f32],
+    scaled: &mut Scaled,
+    texts: &mut [Slot],
+    lengths: &mut [u8],
+) {
+    fill_block(values, scaled, texts, lengths);
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
+fn fill_block(values: &[f32], scaled: &mut Scaled, texts: &mut [Slot], lengths: &mut [u8]) {
+    scale(whole_block(values, &mut [0.0; BLOCK]), scaled);
+    let cells = texts.iter_mut().zip(lengths);
+    for (index, (value, (text, length))) in values.iter().zip(cells).enumerate() {
+        // Without the comma.
+        let digits = write_digits(scaled, index, value.is_sign_negative(), text) - 1;
+        *length = if scaled.open[index] == 0 { as_length(digits) } else { Cells::LONG };
     }
 }
 
@@ -191,12 +176,6 @@ fn has_avx2() -> bool {
     std::arch::is_x86_feature_detected!("avx2")
         && std::arch::is_x86_feature_detected!("bmi2")
         && std::arch::is_x86_feature_detected!("lzcnt")
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
-fn scale_avx2(values: &[f32; BLOCK], scaled: &mut Scaled) {
-    scale(values, scaled);
 }
 
 /// Appends an array of f32 without nulls.
@@ -338,7 +317,7 @@ fn write_block(
     clippy::cast_sign_loss,
     reason = "a digit fits a byte, and counts of digits are small and checked for their sign"
 )]
-fn write_digits(scaled: &Scaled, index: usize, is_negative: bool, slot: &mut [u8; SLOT]) -> usize {
+fn write_digits(scaled: &Scaled, index: usize, is_negative: bool, slot: &mut Slot) -> usize {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let digits_before = scaled.digits_before[index];
     let rest = u64::from(scaled.middle[index]) | u64::from(scaled.last[index]) << 32;
@@ -393,13 +372,15 @@ mod tests {
         let expected = by_zmij(values);
         assert_eq!(text(values, write_f32_list), expected);
         assert_eq!(text(values, write_list), expected, "compiled for any CPU");
-        let (mut single, mut out) = (Blockwise::new(), vec![b'[']);
-        for index in 0..values.len() {
-            single.write(values, index, NonFinite::Null, &mut out, &mut Counts::default());
-            out.push(if index + 1 < values.len() { b',' } else { b']' });
-        }
-        if !values.is_empty() {
-            assert_eq!(String::from_utf8(out).unwrap(), expected, "one by one");
+        for block in values.chunks(super::super::cell::CELLS) {
+            let mut cells = Cells::new();
+            fill(block, &mut cells);
+            for (index, value) in block.iter().enumerate() {
+                if let Some((text, length)) = cells.get(index) {
+                    let expected = zmij::Buffer::new().format_finite(*value).to_owned();
+                    assert_eq!(std::str::from_utf8(&text[..length]), Ok(&expected[..]));
+                }
+            }
         }
     }
 

@@ -4,67 +4,96 @@
 
 use crate::jsonl::Int64Form;
 
-use super::push::padded;
+use super::cell::{Slot, append};
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 const EIGHT: u64 = 100_000_000;
 
 /// Appends a signed integer.
-pub(crate) fn write_signed(value: i64, out: &mut Vec<u8>) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    write_unsigned(value.unsigned_abs(), out);
+pub(crate) fn write_signed(value: impl Into<i64>, form: Int64Form, out: &mut Vec<u8>) {
+    let mut slot = [0; 32];
+    let length = signed(value, &mut slot, form);
+    append(&slot, length, out);
 }
 
 /// Appends an unsigned integer.
-pub(crate) fn write_unsigned(value: u64, out: &mut Vec<u8>) {
-    let (high, low) = (value / EIGHT, value % EIGHT);
-    if high == 0 {
-        return write_first(low, out);
-    }
-    let (top, middle) = (high / EIGHT, high % EIGHT);
-    if top > 0 {
-        write_first(top, out);
-        write_eight(middle, out);
-    } else {
-        write_first(middle, out);
-    }
-    write_eight(low, out);
+pub(crate) fn write_unsigned(value: impl Into<u64>, form: Int64Form, out: &mut Vec<u8>) {
+    let mut slot = [0; 32];
+    let length = unsigned(value, &mut slot, form);
+    append(&slot, length, out);
 }
 
-/// Appends a 64-bit integer with `write`, quoted if asked for.
-pub(crate) fn write_64<T>(
-    value: T,
-    write: fn(T, &mut Vec<u8>),
-    form: Int64Form,
-    out: &mut Vec<u8>,
-) {
-    match form {
-        Int64Form::Number => write(value, out),
-        Int64Form::String => {
-            out.push(b'"');
-            write(value, out);
-            out.push(b'"');
-        }
+/// Writes a signed integer and returns its length.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn signed(value: impl Into<i64>, slot: &mut Slot, form: Int64Form) -> usize {
+    let value = value.into();
+    let quote = usize::from(form == Int64Form::String);
+    slot[0] = b'"';
+    slot[quote] = b'-';
+    let end = digits(value.unsigned_abs(), slot, quote + usize::from(value < 0));
+    slot[end] = b'"';
+    end + quote
+}
+
+/// Writes an unsigned integer and returns its length.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn unsigned(value: impl Into<u64>, slot: &mut Slot, form: Int64Form) -> usize {
+    let quote = usize::from(form == Int64Form::String);
+    slot[0] = b'"';
+    let end = digits(value.into(), slot, quote);
+    slot[end] = b'"';
+    end + quote
+}
+
+/// Writes the digits of a number from `at` on, which is small, and returns their end.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn digits(value: u64, slot: &mut Slot, at: usize) -> usize {
+    if value < EIGHT {
+        return first(value, slot, at);
     }
+    let (high, low) = (value / EIGHT, value % EIGHT);
+    let at = if high < EIGHT {
+        first(high, slot, at)
+    } else {
+        let at = first(high / EIGHT, slot, at);
+        eight(high % EIGHT, slot, at)
+    };
+    eight(low, slot, at)
 }
 
 /// A number below 10^8 without zeros at its front.
-fn write_first(number: u64, out: &mut Vec<u8>) {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+fn first(number: u64, slot: &mut Slot, at: usize) -> usize {
     let digits = digits_of(number);
     // The last digit is shown even if it is a zero.
     let zeros = (digits | 1 << 56).trailing_zeros() / 8;
     let text = (digits | ZEROS) >> (8 * zeros);
-    padded(&text.to_le_bytes(), 8 - zeros as usize, out);
+    slot[at..at + 8].copy_from_slice(&text.to_le_bytes());
+    at + 8 - zeros as usize
 }
 
 /// A number below 10^8 with all its eight digits.
-fn write_eight(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(digits_of(number) | ZEROS).to_le_bytes());
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+fn eight(number: u64, slot: &mut Slot, at: usize) -> usize {
+    slot[at..at + 8].copy_from_slice(&eight_digits(number));
+    at + 8
+}
+
+/// A number below 10^8 as its eight digits.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn eight_digits(number: u64) -> [u8; 8] {
+    (digits_of(number) | ZEROS).to_le_bytes()
 }
 
 /// The eight digits of a number below 10^8, one in each byte, the first in the lowest.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
 fn digits_of(number: u64) -> u64 {
     // Halves of four digits, quarters of two, then single digits, all side by side in one word.
     let fours = (number / 10_000) | ((number % 10_000) << 32);
@@ -76,7 +105,7 @@ fn digits_of(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{write_signed, write_unsigned};
+    use super::{Int64Form, write_signed, write_unsigned};
 
     #[test]
     fn integers_are_spelled_like_itoa() {
@@ -88,21 +117,21 @@ mod tests {
                 [value >> (round % 64), 10_u64.pow((round % 20) as u32).wrapping_sub(round % 3)]
             {
                 out.clear();
-                write_unsigned(value, &mut out);
+                write_unsigned(value, Int64Form::Number, &mut out);
                 assert_eq!(out, itoa::Buffer::new().format(value).as_bytes());
                 out.clear();
-                write_signed(value.cast_signed(), &mut out);
+                write_signed(value.cast_signed(), Int64Form::Number, &mut out);
                 assert_eq!(out, itoa::Buffer::new().format(value.cast_signed()).as_bytes());
             }
         }
         for value in [0, 1, 9, 10, 99_999_999, 100_000_000, u64::MAX, i64::MAX.cast_unsigned() + 1]
         {
             out.clear();
-            write_unsigned(value, &mut out);
+            write_unsigned(value, Int64Form::Number, &mut out);
             assert_eq!(out, value.to_string().as_bytes());
         }
         out.clear();
-        write_signed(i64::MIN, &mut out);
+        write_signed(i64::MIN, Int64Form::Number, &mut out);
         assert_eq!(out, i64::MIN.to_string().as_bytes());
     }
 }

@@ -3,10 +3,11 @@
 //! No `self`, no `Result`, no allocation beyond the growth of `out`.
 
 pub(super) mod binary;
+pub(super) mod cell;
 pub(super) mod decimal;
 pub(super) mod float;
 pub(super) mod float32;
 pub(super) mod int;
-pub(super) mod push;
+
 pub(super) mod text;
 pub(super) mod time;

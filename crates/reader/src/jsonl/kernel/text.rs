@@ -1,66 +1,100 @@
-//! Strings: runs of plain bytes are copied whole, eight bytes are looked at in one step.
+//! Strings: 32 bytes are looked at and copied in one step.
+//!
+//! Bench: `benches/peers/`, data set text.
 
-use super::push::padded;
+use super::cell::{Slot, append};
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+/// Bytes that are looked at together.
+const CHUNK: usize = 32;
+
+/// Texts up to this length may fit a cell with their quotes.
+const CELL_TEXT: usize = 30;
 
 /// Appends valid UTF-8 as a JSON string, escaping only what RFC 8259 requires.
 pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    out.reserve(text.len() + CHUNK + 2);
     out.push(b'"');
     let mut rest = text;
-    while let Some(at) = find_escape(rest) {
-        out.extend_from_slice(&rest[..at]);
-        write_escape(rest[at], out);
-        rest = &rest[at + 1..];
+    // A chunk is copied whole before it is known to be plain; what follows an escape is taken back.
+    while let Some(chunk) = rest.first_chunk::<CHUNK>() {
+        let found = find_escape(chunk);
+        out.extend_from_slice(chunk);
+        let Some(plain) = found else {
+            rest = &rest[CHUNK..];
+            continue;
+        };
+        out.truncate(out.len() - CHUNK + plain);
+        write_escape(chunk[plain], out);
+        rest = &rest[plain + 1..];
     }
-    out.extend_from_slice(rest);
+    write_tail(rest, out);
     out.push(b'"');
 }
 
-/// Texts up to this length may be written with [`write_short`].
-pub(crate) const SHORT: usize = 16;
-
-/// Appends the first `length` bytes of `chunk` as a JSON string.
-pub(crate) fn write_short(chunk: &[u8; SHORT], length: usize, out: &mut Vec<u8>) {
-    let (words, _) = chunk.as_chunks::<8>();
-    let found = u128::from(escapes_in(u64::from_le_bytes(words[0])))
-        | u128::from(escapes_in(u64::from_le_bytes(words[1]))) << 64;
-    // Of the neighbours' bytes behind the text nothing is asked.
-    let within = if length == SHORT { u128::MAX } else { (1 << (8 * length)) - 1 };
-    if found & within != 0 {
-        return write_string(&chunk[..length], out);
+/// Appends what is shorter than a chunk.
+fn write_tail(mut text: &[u8], out: &mut Vec<u8>) {
+    loop {
+        let mut chunk = [b' '; CHUNK];
+        chunk[..text.len()].copy_from_slice(text);
+        let found = find_escape(&chunk);
+        append(&chunk, found.unwrap_or(text.len()), out);
+        let Some(plain) = found else { return };
+        write_escape(text[plain], out);
+        text = &text[plain + 1..];
     }
-    out.push(b'"');
-    padded(chunk, length, out);
-    out.push(b'"');
+}
+
+/// Writes a text as a JSON string and returns its length, or `None` if it is long or has escapes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn cell(text: &[u8], slot: &mut Slot) -> Option<usize> {
+    if text.len() > CELL_TEXT {
+        return None;
+    }
+    let mut chunk = [b' '; CHUNK];
+    chunk[..text.len()].copy_from_slice(text);
+    quote(&chunk, text.len(), slot)
+}
+
+/// [`cell`] for the first `length` bytes, at most 12, of `text`, with anything behind them.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn short_cell(text: u128, length: usize, slot: &mut Slot) -> Option<usize> {
+    const SPACES: u128 = u128::from_le_bytes([b' '; 16]);
+    let behind = u128::MAX << (8 * length);
+    let mut chunk = [b' '; CHUNK];
+    chunk[..16].copy_from_slice(&((text & !behind) | (SPACES & behind)).to_le_bytes());
+    quote(&chunk, length, slot)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+fn quote(chunk: &[u8; CHUNK], length: usize, slot: &mut Slot) -> Option<usize> {
+    if find_escape(chunk).is_some() {
+        return None;
+    }
+    slot[0] = b'"';
+    slot[1..].copy_from_slice(&chunk[..CHUNK - 1]);
+    slot[length + 1] = b'"';
+    Some(length + 2)
 }
 
 /// Where the first byte stands that may not appear in a JSON string as it is.
-fn find_escape(text: &[u8]) -> Option<usize> {
-    let (words, tail) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let found = escapes_in(u64::from_le_bytes(*word));
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
-        }
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a few instructions")]
+fn find_escape(chunk: &[u8; CHUNK]) -> Option<usize> {
+    // One comparison of many bytes at once; the four words only tell where something was found.
+    let mut found = [0; CHUNK];
+    for (found, &byte) in found.iter_mut().zip(chunk) {
+        *found = u8::from((byte < 0x20) | (byte == b'"') | (byte == b'\\'));
     }
-    let at = tail.iter().position(|&byte| needs_escape(byte))?;
-    Some(words.len() * 8 + at)
-}
-
-fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// The high bit of each byte that needs an escape; above the first such byte bits may be set in
-/// error, since the subtractions borrow.
-fn escapes_in(word: u64) -> u64 {
-    let zero_bytes = |word: u64| word.wrapping_sub(LOW_BITS) & !word;
-    let controls = word.wrapping_sub(LOW_BITS * 0x20) & !word;
-    let quotes = zero_bytes(word ^ (LOW_BITS * u64::from(b'"')));
-    let backslashes = zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')));
-    (controls | quotes | backslashes) & HIGH_BITS
+    let words = found.as_chunks::<8>().0;
+    let words: [u64; 4] = std::array::from_fn(|index| u64::from_le_bytes(words[index]));
+    if words[0] | words[1] | words[2] | words[3] == 0 {
+        return None;
+    }
+    let index = words.iter().position(|&word| word != 0)?;
+    Some(index * 8 + words[index].trailing_zeros() as usize / 8)
 }
 
 fn write_escape(byte: u8, out: &mut Vec<u8>) {
@@ -84,34 +118,60 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{find_escape, needs_escape, write_short, write_string};
+    use super::{cell, short_cell, write_string};
+
+    /// A byte at a time, as one would do it without caring for speed.
+    fn plain(text: &[u8]) -> Vec<u8> {
+        let mut out = vec![b'"'];
+        for &byte in text {
+            match byte {
+                b'"' | b'\\' => out.extend([b'\\', byte]),
+                ..0x20 => super::write_escape(byte, &mut out),
+                _ => out.push(byte),
+            }
+        }
+        out.push(b'"');
+        out
+    }
 
     #[test]
-    fn every_byte_at_every_place_is_found_like_by_hand() {
+    fn every_byte_at_every_place_is_escaped_like_by_hand() {
         for byte in 0..=u8::MAX {
-            for place in 0..20 {
-                for filler in [b'a', 0x21, 0x80, 0xff] {
-                    let mut text = vec![filler; 20];
+            for place in 0..70 {
+                for filler in [b'a', 0x21, 0x80, 0xff, b'"'] {
+                    let mut text = [filler; 70];
                     text[place] = byte;
-                    let by_hand = text.iter().position(|&byte| needs_escape(byte));
-                    assert_eq!(find_escape(&text), by_hand, "{byte} at {place} in {filler}");
+                    for length in [place + 1, 70] {
+                        let mut out = Vec::new();
+                        write_string(&text[..length], &mut out);
+                        assert_eq!(out, plain(&text[..length]), "{byte} at {place} in {filler}");
+                    }
                 }
             }
         }
     }
 
     #[test]
-    fn short_texts_are_written_like_long_ones_whatever_their_neighbours_are() {
-        for length in 0..=16 {
-            for place in 0..16 {
+    fn cells_are_written_like_long_texts_whatever_their_neighbours_are() {
+        for length in 0..=40 {
+            for place in 0..40 {
                 for byte in [b'a', b'"', b'\\', 0, 0x1f, 0x20, 0x7f] {
-                    let mut chunk = [b'"'; 16];
-                    chunk[..length].fill(b'x');
-                    chunk[place] = byte;
-                    let (mut short, mut long) = (Vec::new(), Vec::new());
-                    write_short(&chunk, length, &mut short);
-                    write_string(&chunk[..length], &mut long);
-                    assert_eq!(short, long);
+                    let mut text = [b'"'; 40];
+                    text[..length].fill(b'x');
+                    text[place] = byte;
+                    let text = &text[..];
+                    let expected = plain(&text[..length]);
+                    let fits = length <= 30 && expected.len() == length + 2;
+                    let mut slot = [0; 32];
+                    let written = cell(&text[..length], &mut slot);
+                    assert_eq!(written, fits.then_some(length + 2));
+                    assert!(written.is_none_or(|length| slot[..length] == expected));
+                    if length <= 12 {
+                        let word = u128::from_le_bytes(*text.first_chunk().unwrap());
+                        let written = short_cell(word, length, &mut slot);
+                        assert_eq!(written, fits.then_some(length + 2));
+                        assert!(written.is_none_or(|length| slot[..length] == expected));
+                    }
                 }
             }
         }

@@ -2,9 +2,18 @@
 
 use arrow_schema::TimeUnit;
 
-use crate::jsonl::Counts;
+use crate::jsonl::{Counts, Int64Form};
+
+use super::cell::{Slot, append};
+use super::int::{eight_digits, write_unsigned};
 
 const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Days of 400 years.
+const ERA_DAYS: u32 = 146_097;
+
+/// Days from 0000-03-01 to 1970-01-01.
+const DAYS_TO_1970: i64 = 719_468;
 
 /// Parts of a second in the unit, and the digits they take.
 fn resolution(unit: TimeUnit) -> (i64, usize) {
@@ -18,9 +27,72 @@ fn resolution(unit: TimeUnit) -> (i64, usize) {
 
 /// Appends a day, counted from 1970-01-01, in quotes.
 pub(crate) fn write_date_quoted(days: i64, out: &mut Vec<u8>) {
+    let mut slot = [0; 32];
+    if let Some(length) = date(days, &mut slot) {
+        return append(&slot, length, out);
+    }
     out.push(b'"');
     append_date(days, out);
     out.push(b'"');
+}
+
+/// Writes a day in quotes and returns its length, or `None` for years outside 0–9999.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn date(days: i64, slot: &mut Slot) -> Option<usize> {
+    let digits = eight_digits(u64::from(common_date(days)?));
+    slot[..12].copy_from_slice(b"\"yyyy-mm-dd\"");
+    slot[1..5].copy_from_slice(&digits[..4]);
+    slot[6..8].copy_from_slice(&digits[4..6]);
+    slot[9..11].copy_from_slice(&digits[6..]);
+    Some(12)
+}
+
+/// Writes an instant (`utc`) or a local date and time in quotes, counted in 1/`PARTS` seconds and shown
+/// with `DIGITS` digits behind the point, and returns its length, or `None` for years outside 0–9999.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+pub(crate) fn timestamp<const PARTS: i64, const DIGITS: usize>(
+    value: i64,
+    utc: bool,
+    slot: &mut Slot,
+) -> Option<usize> {
+    let days = value.div_euclid(PARTS * SECONDS_PER_DAY);
+    let parts = value.rem_euclid(PARTS * SECONDS_PER_DAY).unsigned_abs();
+    let (seconds, fraction) = (parts / PARTS.unsigned_abs(), parts % PARTS.unsigned_abs());
+    date(days, slot)?;
+    let clock = seconds / 3600 * 10_000 + seconds / 60 % 60 * 100 + seconds % 60;
+    let digits = eight_digits(clock);
+    slot[11..20].copy_from_slice(b"Thh:mm:ss");
+    slot[12..14].copy_from_slice(&digits[2..4]);
+    slot[15..17].copy_from_slice(&digits[4..6]);
+    slot[18..20].copy_from_slice(&digits[6..]);
+    let mut end = 20;
+    if DIGITS > 0 {
+        slot[20] = b'.';
+        // Nine digits are eight and one.
+        let shown = if DIGITS > 8 { 8 } else { DIGITS };
+        let digits = eight_digits(if DIGITS > 8 { fraction / 10 } else { fraction });
+        slot[21..21 + shown].copy_from_slice(&digits[8 - shown..]);
+        if DIGITS > 8 {
+            slot[29] = b'0' + (fraction % 10) as u8;
+        }
+        end = 21 + DIGITS;
+    }
+    slot[end] = if utc { b'Z' } else { b'"' };
+    end += usize::from(utc);
+    slot[end] = b'"';
+    Some(end + 1)
+}
+
+/// A day of the years 0 to 9999 as the number yyyymmdd.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+fn common_date(days: i64) -> Option<u32> {
+    // Days from 0000-03-01, and up to 9999-12-31.
+    let shifted = u32::try_from(days + DAYS_TO_1970).ok().filter(|&shifted| shifted <= 3_652_364)?;
+    let (year, month, day) = march_calendar(shifted / ERA_DAYS, shifted % ERA_DAYS);
+    Some(year * 10_000 + month * 100 + day)
 }
 
 /// Appends a time of day in quotes, or `null` for one outside 0–24 h.
@@ -44,10 +116,7 @@ pub(crate) fn write_timestamp(value: i64, unit: TimeUnit, utc: bool, out: &mut V
     append_date(seconds.div_euclid(SECONDS_PER_DAY), out);
     out.push(b'T');
     append_clock(seconds.rem_euclid(SECONDS_PER_DAY), fraction, digits, out);
-    if utc {
-        out.push(b'Z');
-    }
-    out.push(b'"');
+    out.extend_from_slice(if utc { b"Z\"" } else { b"\"" });
 }
 
 /// Appends a length of time in ISO 8601 seconds, in quotes.
@@ -55,7 +124,7 @@ pub(crate) fn write_duration(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
     let (parts, digits) = resolution(unit);
     let (parts, length) = (parts.unsigned_abs(), value.unsigned_abs());
     out.extend_from_slice(if value < 0 { b"\"-PT" } else { b"\"PT" });
-    super::int::write_unsigned(length / parts, out);
+    write_unsigned(length / parts, Int64Form::Number, out);
     if digits > 0 {
         out.push(b'.');
         append_padded(length % parts, digits, out);
@@ -104,23 +173,74 @@ fn append_padded(value: u64, digits: usize, out: &mut Vec<u8>) {
     for _ in shown..digits {
         out.push(b'0');
     }
-    super::int::write_unsigned(value, out);
+    write_unsigned(value, Int64Form::Number, out);
 }
 
-/// Year, month and day of the proleptic Gregorian calendar. The year is counted from March, so
-/// that the leap day is its last, and in eras of 400 years, which all have 146,097 days.
+/// Year, month and day of the proleptic Gregorian calendar, in eras of 400 years.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a day within an era")]
 fn civil_from_days(days: i64) -> (i64, u64, u64) {
-    const ERA_DAYS: i64 = 146_097;
-    // Days from 0000-03-01 to 1970-01-01.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(ERA_DAYS);
-    let day_of_era = shifted.rem_euclid(ERA_DAYS).unsigned_abs();
+    let shifted = days + DAYS_TO_1970;
+    let day_of_era = shifted.rem_euclid(i64::from(ERA_DAYS)) as u32;
+    let (year, month, day) = march_calendar(0, day_of_era);
+    let era = shifted.div_euclid(i64::from(ERA_DAYS));
+    (era * 400 + i64::from(year), u64::from(month), u64::from(day))
+}
+
+/// Year, month and day. The year is counted from March, so that the leap day is its last, and in eras
+/// of 400 years, which all have the same days.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body of a column's loop")]
+fn march_calendar(era: u32, day_of_era: u32) -> (u32, u32, u32) {
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era.cast_signed() + i64::from(month <= 2);
-    (year, month, day)
+    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::TimeUnit;
+
+    use super::{date, timestamp, write_timestamp};
+
+    #[test]
+    fn cells_say_the_same_as_the_general_way_or_nothing() {
+        let mut value = 1_i64;
+        for round in 0..200_000_i64 {
+            value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round);
+            let some = value >> (round % 60);
+            let mut slot = [0; 32];
+            let cells = [
+                (TimeUnit::Second, timestamp::<1, 0>(some, true, &mut slot), slot),
+                (TimeUnit::Millisecond, timestamp::<1_000, 3>(some, false, &mut slot), slot),
+                (TimeUnit::Microsecond, timestamp::<1_000_000, 6>(some, true, &mut slot), slot),
+                (TimeUnit::Nanosecond, timestamp::<1_000_000_000, 9>(some, true, &mut slot), slot),
+            ];
+            for (unit, length, slot) in cells {
+                let mut general = Vec::new();
+                write_timestamp(some, unit, unit != TimeUnit::Millisecond, &mut general);
+                match length {
+                    Some(length) => assert_eq!(slot[..length], general, "{some} {unit:?}"),
+                    None => assert!(!general[1].is_ascii_digit(), "{some} {unit:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn days_at_the_borders_of_what_fits() {
+        let text = |days: i64| {
+            let mut slot = [0; 32];
+            date(days, &mut slot).map(|length| String::from_utf8(slot[..length].to_vec()).unwrap())
+        };
+        assert_eq!(text(0).as_deref(), Some("\"1970-01-01\""));
+        assert_eq!(text(-719_468).as_deref(), Some("\"0000-03-01\""));
+        assert_eq!(text(2_932_896).as_deref(), Some("\"9999-12-31\""));
+        assert_eq!(text(2_932_897), None);
+        assert_eq!(text(-719_469), None, "two months that the general way prints");
+        assert_eq!(text(i64::MAX / 2), None);
+    }
 }

@@ -1,0 +1,118 @@
+//! The cells of one column: for each type one loop.
+
+use std::ops::Range;
+
+use arrow_array::BooleanArray;
+use arrow_schema::TimeUnit;
+
+use super::column::{Column, Data, Text};
+use super::kernel::cell::{Cells, Line};
+use super::kernel::{float, float32, int, text, time};
+use super::{Counts, Int64Form};
+
+impl Column<'_> {
+    /// Makes the cells of `rows`, those of types whose texts are short.
+    pub(super) fn fill(&self, rows: Range<usize>, cells: &mut Cells) {
+        match &self.data {
+            Data::Bool(array) => fill_bools(array, rows.clone(), cells),
+            Data::Date32(values) => {
+                cells.fill(&values[rows.clone()], |days, slot| time::date(i64::from(days), slot));
+            }
+            Data::F32(values, _) => float32::fill(&values[rows.clone()], cells),
+            Data::F64(values, _) => cells.fill(&values[rows.clone()], float::f64_cell),
+            Data::I8(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
+            Data::I16(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
+            Data::I32(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
+            Data::I64(values, form) => fill_signed(&values[rows.clone()], *form, cells),
+            Data::U8(values) => fill_unsigned(&values[rows.clone()], Int64Form::Number, cells),
+            Data::U16(values) => fill_unsigned(&values[rows.clone()], Int64Form::Number, cells),
+            Data::U32(values) => fill_unsigned(&values[rows.clone()], Int64Form::Number, cells),
+            Data::U64(values, form) => fill_unsigned(&values[rows.clone()], *form, cells),
+            Data::Text(values) => fill_texts(values, rows.clone(), cells),
+            Data::Timestamp(values, unit, utc) => {
+                fill_timestamps(&values[rows.clone()], *unit, *utc, cells);
+            }
+            _ => return cells.fill_long(rows.len()),
+        }
+        if let Some(nulls) = &self.nulls {
+            for (index, row) in rows.enumerate() {
+                cells.set_null(index, nulls.is_null(row));
+            }
+        }
+    }
+
+    /// Appends the value of `row`, whose cell is `cell`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few instructions for each cell")]
+    pub(super) fn write_cell(
+        &self,
+        cells: &Cells,
+        cell: usize,
+        row: usize,
+        line: &mut Line<'_>,
+        counts: &mut Counts,
+    ) {
+        match cells.get(cell) {
+            Some((text, length)) => line.push(text, length),
+            None => self.write(row, line, counts),
+        }
+    }
+}
+
+fn fill_bools(array: &BooleanArray, rows: Range<usize>, cells: &mut Cells) {
+    let mut values = [false; super::kernel::cell::CELLS];
+    for (value, row) in values.iter_mut().zip(rows.clone()) {
+        *value = array.value(row);
+    }
+    cells.fill(&values[..rows.len()], |value, slot| {
+        slot[..5].copy_from_slice(if value { b"true " } else { b"false" });
+        Some(5 - usize::from(value))
+    });
+}
+
+fn fill_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
+    match form {
+        Int64Form::Number => {
+            cells.fill(values, |value, slot| Some(int::signed(value, slot, Int64Form::Number)));
+        }
+        Int64Form::String => {
+            cells.fill(values, |value, slot| Some(int::signed(value, slot, Int64Form::String)));
+        }
+    }
+}
+
+fn fill_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
+    cells.fill(values, |value, slot| Some(int::unsigned(value, slot, form)));
+}
+
+fn fill_texts(values: &Text<'_>, rows: Range<usize>, cells: &mut Cells) {
+    let Text::View(array) = values else {
+        return cells.fill_each(rows, |row, slot| text::cell(values.value(row), slot));
+    };
+    let views = array.views();
+    cells.fill_each(rows, |row, slot| {
+        // A view holds its length and, up to twelve bytes, the text itself.
+        let view = views[row];
+        match view as u32 {
+            length @ 0..=12 => text::short_cell(view >> 32, length as usize, slot),
+            _ => text::cell(array.value(row).as_bytes(), slot),
+        }
+    });
+}
+
+fn fill_timestamps(values: &[i64], unit: TimeUnit, utc: bool, cells: &mut Cells) {
+    match unit {
+        TimeUnit::Second => {
+            cells.fill(values, |value, slot| time::timestamp::<1, 0>(value, utc, slot));
+        }
+        TimeUnit::Millisecond => {
+            cells.fill(values, |value, slot| time::timestamp::<1_000, 3>(value, utc, slot));
+        }
+        TimeUnit::Microsecond => {
+            cells.fill(values, |value, slot| time::timestamp::<1_000_000, 6>(value, utc, slot));
+        }
+        TimeUnit::Nanosecond => {
+            cells.fill(values, |value, slot| time::timestamp::<1_000_000_000, 9>(value, utc, slot));
+        }
+    }
+}
