@@ -35,8 +35,9 @@ use signals::Signals;
 
 /// Decoded blocks and their text come and go by the mebibyte. The system's allocator gives them back
 /// to the kernel each time, which costs a page fault for every 4 KiB of them.
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What every verb may need.
 #[derive(Debug, Clone)]

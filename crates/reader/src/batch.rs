@@ -154,8 +154,8 @@ impl BatchReader {
         let pages = Pages::new(decoding.pages_bytes);
         let decoder =
             guarded(|| build(source, &footer, whole, &columns, &part, block_rows, &pages))
-            .map_err(|panic| damaged(file, panic))?
-            .map_err(|error| not_read(file, error))?;
+                .map_err(|panic| damaged(file, panic))?
+                .map_err(|error| not_read(file, error))?;
         Ok(Self {
             file: file.to_owned(),
             footer,
@@ -352,7 +352,7 @@ fn build(
     let descriptor = metadata.file_metadata().schema_descr();
     let mask = ProjectionMask::roots(descriptor, columns.iter().copied());
     let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(schema.fields()))?;
-    let groups = Groups { source, metadata, groups: &part.groups, pages };
+    let groups = Groups { source, metadata, numbers: &part.groups, pages };
     let too_many = |_| ParquetError::General("more rows than this machine can count".to_owned());
     let selection = RowSelection::from(vec![
         RowSelector::skip(usize::try_from(part.skip).map_err(too_many)?),

@@ -221,7 +221,7 @@ fn wanted_field(field: &FieldRef, leaves: &mut std::slice::Iter<'_, ColumnDescPt
 
 /// The schema with every text column as views into the pages it was read from.
 pub(crate) fn text_as_views(schema: &Schema) -> Schema {
-    let fields: Fields = schema.fields().iter().map(|field| text_field_as_view(field)).collect();
+    let fields: Fields = schema.fields().iter().map(text_field_as_view).collect();
     Schema::new_with_metadata(fields, schema.metadata().clone())
 }
 

@@ -48,7 +48,8 @@ impl Pages {
             Err(TryLockError::Poisoned(chunk)) => Some(chunk.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         });
-        let wanted = free.filter(|chunk| chunk.may_read_ahead()).min_by_key(|chunk| chunk.ready.len());
+        let wanted =
+            free.filter(|chunk| chunk.may_read_ahead()).min_by_key(|chunk| chunk.ready.len());
         match wanted {
             Some(mut chunk) => {
                 chunk.read_ahead(&self.ready_bytes);
@@ -183,7 +184,8 @@ fn metadata(page: &Page) -> PageMetadata {
 pub(crate) struct Groups<'a> {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) metadata: &'a Arc<ParquetMetaData>,
-    pub(crate) groups: &'a [usize],
+    /// Their numbers in the file.
+    pub(crate) numbers: &'a [usize],
     pub(crate) pages: &'a Arc<Pages>,
 }
 
@@ -199,7 +201,7 @@ impl RowGroups for Groups<'_> {
         Ok(Box::new(ColumnChunks {
             input: Arc::new(ParquetInput(Arc::clone(&self.source))),
             metadata: Arc::clone(self.metadata),
-            groups: self.groups.to_vec().into_iter(),
+            groups: VecDeque::from(self.numbers.to_vec()),
             column,
             pages: Arc::clone(self.pages),
             chunk,
@@ -207,7 +209,7 @@ impl RowGroups for Groups<'_> {
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
-        Box::new(self.groups.iter().map(|&group| self.metadata.row_group(group)))
+        Box::new(self.numbers.iter().map(|&group| self.metadata.row_group(group)))
     }
 
     fn metadata(&self) -> &ParquetMetaData {
@@ -219,7 +221,7 @@ impl RowGroups for Groups<'_> {
 struct ColumnChunks {
     input: Arc<ParquetInput>,
     metadata: Arc<ParquetMetaData>,
-    groups: std::vec::IntoIter<usize>,
+    groups: VecDeque<usize>,
     column: usize,
     pages: Arc<Pages>,
     chunk: Arc<Mutex<Chunk>>,
@@ -242,7 +244,7 @@ impl Iterator for ColumnChunks {
     type Item = Result<Box<dyn PageReader>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let group = self.groups.next()?;
+        let group = self.groups.pop_front()?;
         Some(self.open(group))
     }
 }

@@ -142,7 +142,7 @@ impl Bytes<'_> {
     }
 }
 
-impl<'a> Column<'a> {
+impl Column<'_> {
     /// Whether the row prints as `null` because the file says so.
     pub(super) fn is_null(&self, row: usize) -> bool {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
@@ -224,11 +224,9 @@ impl<'a> Column<'a> {
             Data::U64(values, form) => int::write_unsigned(values[row], *form, out),
             Data::Uuid(array) => binary::write_uuid(array.value(row), out),
             Data::VectorBase64(spans, items) => write_vector(spans.of(row), &items.data, out),
-            Data::Indexed(..)
-            | Data::List(..)
-            | Data::Map(..)
-            | Data::Null
-            | Data::Struct(_) => out.extend_from_slice(b"null"),
+            Data::Indexed(..) | Data::List(..) | Data::Map(..) | Data::Null | Data::Struct(_) => {
+                out.extend_from_slice(b"null")
+            }
         }
     }
 }
@@ -298,8 +296,7 @@ fn write_map(
     let first = span.start;
     for_each_piece(span, |piece| {
         let start = piece.start;
-        let (mut key_cells, mut value_cells) =
-            (keys.cells.borrow_mut(), values.cells.borrow_mut());
+        let (mut key_cells, mut value_cells) = (keys.cells.borrow_mut(), values.cells.borrow_mut());
         keys.column.fill(piece.clone(), &mut key_cells);
         values.column.fill(piece.clone(), &mut value_cells);
         for entry in piece {

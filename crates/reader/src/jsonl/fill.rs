@@ -93,8 +93,8 @@ fn fill_texts(values: &Text<'_>, rows: Range<usize>, cells: &mut Cells) {
     cells.fill_each(rows, |row, slot| {
         // A view holds its length and, up to twelve bytes, the text itself.
         let view = views[row];
-        match view as u32 {
-            length @ 0..=12 => text::short_cell(view >> 32, length as usize, slot),
+        match usize::try_from(view & u128::from(u32::MAX)) {
+            Ok(length @ 0..=12) => text::short_cell(view >> 32, length, slot),
             _ => text::cell(array.value(row).as_bytes(), slot),
         }
     });

@@ -107,6 +107,7 @@ mod tests {
     use super::f64_cell;
 
     #[test]
+    #[expect(clippy::cast_precision_loss, reason = "any number will do")]
     fn cells_are_spelled_like_zmij() {
         let mut bits = 1_u64;
         let check = |value: f64| {

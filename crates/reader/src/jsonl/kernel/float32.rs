@@ -24,8 +24,8 @@
 
 use crate::jsonl::{Counts, NonFinite};
 
-use super::float::write_f32;
 use super::cell::{Cells, SLOT, Slot, as_length};
+use super::float::write_f32;
 
 /// Values that are scaled together.
 const BLOCK: usize = 32;
@@ -141,12 +141,7 @@ pub(crate) fn fill(values: &[f32], cells: &mut Cells) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi2,lzcnt")]
-fn fill_block_avx2(
-    values: &[f32],
-    scaled: &mut Scaled,
-    texts: &mut [Slot],
-    lengths: &mut [u8],
-) {
+fn fill_block_avx2(values: &[f32], scaled: &mut Scaled, texts: &mut [Slot], lengths: &mut [u8]) {
     fill_block(values, scaled, texts, lengths);
 }
 

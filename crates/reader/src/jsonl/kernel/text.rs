@@ -56,11 +56,12 @@ pub(crate) fn cell(text: &[u8], slot: &mut Slot) -> Option<usize> {
     quote(&chunk, text.len(), slot)
 }
 
+const SPACES: u128 = u128::from_le_bytes([b' '; 16]);
+
 /// [`cell`] for the first `length` bytes, at most 12, of `text`, with anything behind them.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
 pub(crate) fn short_cell(text: u128, length: usize, slot: &mut Slot) -> Option<usize> {
-    const SPACES: u128 = u128::from_le_bytes([b' '; 16]);
     let behind = u128::MAX << (8 * length);
     let mut chunk = [b' '; CHUNK];
     chunk[..16].copy_from_slice(&((text & !behind) | (SPACES & behind)).to_le_bytes());
@@ -82,6 +83,7 @@ fn quote(chunk: &[u8; CHUNK], length: usize, slot: &mut Slot) -> Option<usize> {
 /// Where the first byte stands that may not appear in a JSON string as it is.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a few instructions")]
+#[expect(clippy::needless_bitwise_bool, reason = "lazy operators would be branches")]
 fn find_escape(chunk: &[u8; CHUNK]) -> Option<usize> {
     // One comparison of many bytes at once; the four words only tell where something was found.
     let mut found = [0; CHUNK];

@@ -90,7 +90,8 @@ pub(crate) fn timestamp<const PARTS: i64, const DIGITS: usize>(
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
 fn common_date(days: i64) -> Option<u32> {
     // Days from 0000-03-01, and up to 9999-12-31.
-    let shifted = u32::try_from(days + DAYS_TO_1970).ok().filter(|&shifted| shifted <= 3_652_364)?;
+    let shifted =
+        u32::try_from(days + DAYS_TO_1970).ok().filter(|&shifted| shifted <= 3_652_364)?;
     let (year, month, day) = march_calendar(shifted / ERA_DAYS, shifted % ERA_DAYS);
     Some(year * 10_000 + month * 100 + day)
 }
@@ -177,7 +178,7 @@ fn append_padded(value: u64, digits: usize, out: &mut Vec<u8>) {
 }
 
 /// Year, month and day of the proleptic Gregorian calendar, in eras of 400 years.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a day within an era")]
+#[expect(clippy::cast_possible_truncation, reason = "a day within an era")]
 fn civil_from_days(days: i64) -> (i64, u64, u64) {
     let shifted = days + DAYS_TO_1970;
     let day_of_era = shifted.rem_euclid(i64::from(ERA_DAYS)) as u32;
