@@ -3,6 +3,7 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -184,6 +185,10 @@ pub(crate) struct RowArgs {
     /// Leave out this many rows at the start
     #[arg(long, value_name = "ROWS", default_value_t = 0)]
     pub(crate) offset: u64,
+    /// Lines of JSON objects, one JSON array, or an Arrow IPC stream
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    #[serde(default)]
+    pub(crate) format: Format,
     /// Top-level lists of floats
     #[arg(long, value_name = "FORM", default_value = "array")]
     pub(crate) vectors: Vectors,
@@ -209,6 +214,10 @@ pub(crate) struct RowArgs {
     #[arg(long, env = "VIKING_EXPORT_THREADS")]
     #[serde(default)]
     pub(crate) threads: Option<NonZeroUsize>,
+    /// Memory for decoding and printing, for example 256MiB
+    #[arg(long, value_name = "SIZE", env = "VIKING_EXPORT_MEMORY", default_value = "64MiB")]
+    #[serde(default)]
+    pub(crate) memory: Option<ByteSize>,
     /// Go on when a file has other columns than those before it
     #[arg(long)]
     pub(crate) allow_schema_change: bool,
@@ -238,6 +247,7 @@ macro_rules! value_enum {
     };
 }
 
+value_enum!(Format, Jsonl, Json, Arrow);
 value_enum!(Vectors, Array, Base64, None);
 value_enum!(NumberOrString, Number, String);
 value_enum!(NonFiniteArg, Null, String, Error);

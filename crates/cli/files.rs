@@ -15,7 +15,7 @@ use crate::Context;
 use crate::args::{CatArgs, FilesArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
-use crate::printing::{Input, open, print, report_text_like};
+use crate::printing::{Input, open, print, report_memory, report_text_like};
 use crate::run_folder;
 use crate::settings::print_options;
 
@@ -28,7 +28,8 @@ pub(crate) fn cat(context: &Context, args: &CatArgs) -> Outcome<()> {
     let output = Output::open(&args.output)?;
     let inputs = files.iter().map(|path| open_input(path));
     let rows = AtomicU64::new(0);
-    let printed = print(inputs, print_options(&args.rows), output, &context.stop, &rows)?;
+    let printed = print(inputs, print_options(&args.rows)?, output, &context.stop, &rows)?;
+    report_memory(&printed, &context.report);
     report_text_like(&printed, &context.report);
     Ok(())
 }

@@ -107,13 +107,16 @@ fn print_all(
         Ok(())
     };
     let outcome = print_inputs();
-    // Whole rows before a failure are kept.
-    let flushed = printer.finish();
+    // Whole rows before a failure are kept. Only a whole output is closed.
+    let flushed = match &outcome {
+        Ok(()) if !stop.is_asked() => printer.finish().map(drop),
+        _ => printer.flush(),
+    };
     printed.rows = printer.progress().rows;
     printed.counts = printer.counts();
     printed.text_like = printer.text_like_columns().to_vec();
     printed.is_cut_short = stop.is_asked();
-    let outcome = outcome.and(flushed.map(drop).map_err(Failure::from));
+    let outcome = outcome.and(flushed.map_err(Failure::from));
     match outcome {
         Err(failure) if is_closed_pipe(&failure) => {
             printed.is_cut_short = true;
@@ -173,6 +176,16 @@ impl Iterator for Landing {
 /// Opens a local file under the name it has in messages.
 pub(crate) fn open(name: &str, path: &std::path::Path) -> Outcome<Input> {
     Ok((name.to_owned(), Arc::new(FileSource::open(path)?)))
+}
+
+/// Says that files were too large for `--memory`.
+pub(crate) fn report_memory(printed: &Printed, report: &Report) {
+    if printed.files.iter().any(|file| file.is_over_memory) {
+        report.warn(
+            "--memory is less than one batch takes, so one thread printed a batch at a time; \
+             give it more, or make --batch-rows smaller",
+        );
+    }
 }
 
 /// Says what became of values that JSON cannot hold.

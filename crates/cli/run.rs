@@ -9,11 +9,11 @@ use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPa
 use viking_fetch::Bucket;
 
 use crate::Context;
-use crate::args::{GoingArgs, ResumeArgs, RowArgs, RunArgs};
+use crate::args::{Format, GoingArgs, ResumeArgs, RowArgs, RunArgs};
 use crate::download::{Meter, list, load};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
-use crate::printing::{Landing, Printed, print, report_text_like, report_values};
+use crate::printing::{Landing, Printed, print, report_memory, report_text_like, report_values};
 use crate::run_folder::{Finished, Request, RunFolder, now, run_name};
 use crate::settings::{Service, print_options};
 use crate::task::{create, file_type, follow, rows};
@@ -38,6 +38,10 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
     };
     let run = run_name(&args.export.collection)?;
     // What is wrong with the settings is said before anything is made.
+    print_options(&args.rows)?;
+    if args.rows.format == Format::Arrow && file_type(&args.export) == FileType::Json {
+        return Err(Failure::say(Exit::Usage, "--format arrow needs an export as Parquet"));
+    }
     let to = TosPath::parse(&args.export.to)?;
     context.service.client()?;
     context.service.bucket(to.bucket(), args.going.transfer.retries)?;
@@ -217,7 +221,7 @@ async fn load_and_print(
     let names: Vec<String> = objects.map(|object| object.name.clone()).collect();
     let count = names.len();
     let landing = Landing::new(folder.path.clone(), names, landed);
-    let options = print_options(folder.receipt.rows.as_ref().unwrap_or(&RowArgs::default()));
+    let options = print_options(folder.receipt.rows.as_ref().unwrap_or(&RowArgs::default()))?;
     let (stop, watched) = (context.stop.clone(), Arc::clone(meter));
     let mut printing =
         tokio::task::spawn_blocking(move || print(landing, options, output, &stop, &watched.rows));
@@ -251,6 +255,7 @@ fn prove(
     printed: &Printed,
     going: &GoingArgs,
 ) -> Outcome<()> {
+    report_memory(printed, &context.report);
     report_values(printed, &context.report);
     report_text_like(printed, &context.report);
     let rows: Option<u64> = printed.files.iter().map(|file| file.rows).sum();

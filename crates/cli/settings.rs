@@ -4,11 +4,12 @@
 use viking_api::{Client, Credentials, Endpoint};
 use viking_fetch::{Bucket, BucketOptions, Keys, tos_endpoint};
 use viking_reader::{
-    BinaryForm, DecimalForm, Int64Form, JsonOptions, NonFinite, Nulls, PrintOptions, VectorForm,
+    BinaryForm, DecimalForm, Int64Form, JsonOptions, NonFinite, Nulls, PrintFormat, PrintOptions,
+    VectorForm,
 };
 
 use crate::args::{
-    BinaryArg, NonFiniteArg, NullsArg, NumberOrString, RowArgs, ServiceArgs, Vectors,
+    BinaryArg, Format, NonFiniteArg, NullsArg, NumberOrString, RowArgs, ServiceArgs, Vectors,
 };
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -164,13 +165,21 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 }
 
 /// The reader's options for the typed ones.
-pub(crate) fn print_options(rows: &RowArgs) -> PrintOptions {
+pub(crate) fn print_options(rows: &RowArgs) -> Outcome<PrintOptions> {
+    if rows.format == Format::Arrow {
+        refuse_json_options(rows)?;
+    }
     let default = PrintOptions::default();
-    PrintOptions {
+    Ok(PrintOptions {
         allow_schema_change: rows.allow_schema_change,
         batch_rows: rows.batch_rows.unwrap_or(default.batch_rows),
         columns: (!rows.columns.is_empty()).then(|| rows.columns.clone()),
         drop: rows.drop.clone(),
+        format: match rows.format {
+            Format::Jsonl => PrintFormat::JsonLines,
+            Format::Json => PrintFormat::JsonArray,
+            Format::Arrow => PrintFormat::ArrowStream,
+        },
         json: JsonOptions {
             binary: match rows.binary {
                 BinaryArg::Base64 => BinaryForm::Base64,
@@ -200,8 +209,29 @@ pub(crate) fn print_options(rows: &RowArgs) -> PrintOptions {
             },
         },
         limit: rows.limit,
+        memory: rows.memory.map_or(default.memory, |size| size.as_u64()),
         offset: rows.offset,
         threads: rows.threads.unwrap_or(default.threads),
         without_vectors: rows.vectors == Vectors::None,
+    })
+}
+
+/// An Arrow stream keeps the columns' own types, so options on JSON say nothing there.
+fn refuse_json_options(rows: &RowArgs) -> Outcome<()> {
+    let used = [
+        (rows.vectors == Vectors::Base64, "--vectors base64"),
+        (rows.int64 != NumberOrString::default(), "--int64"),
+        (rows.nonfinite != NonFiniteArg::default(), "--nonfinite"),
+        (rows.binary != BinaryArg::default(), "--binary"),
+        (rows.decimal != NumberOrString::default(), "--decimal"),
+        (rows.nulls != NullsArg::default(), "--nulls"),
+        (rows.allow_schema_change, "--allow-schema-change"),
+    ];
+    match used.into_iter().find(|(is_used, _)| *is_used) {
+        Some((_, option)) => {
+            let text = format!("{option} does not work with --format arrow");
+            Err(Failure::say(Exit::Usage, text).hint("leave it out, or take --format jsonl"))
+        }
+        None => Ok(()),
     }
 }

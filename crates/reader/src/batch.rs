@@ -18,18 +18,12 @@ use parquet::errors::ParquetError;
 use crate::error::Error;
 use crate::footer::{Footer, damaged, not_read, text_as_views};
 use crate::guard::guarded;
+use crate::memory::Plan;
 use crate::pages::{Groups, Pages};
 use crate::source::{FileSource, Source};
 
 /// Rows of a batch unless asked otherwise: what VikingDB's own recipe hands to user code.
 pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
-
-/// Rows are decoded in blocks of about this many bytes of values, then cut into batches. Narrow
-/// rows decode fastest in large blocks; wide vectors in blocks that stay in the cache.
-const BLOCK_BYTES: u64 = 1 << 18;
-
-/// No block has more rows than this, however narrow they are.
-const BLOCK_ROWS_MAX: usize = 16_384;
 
 /// What to read of a Parquet file.
 #[derive(Debug, Clone)]
@@ -51,8 +45,10 @@ impl Default for ReadOptions {
 }
 
 /// How rows are decoded, which no batch shows but in its types and its speed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Decoding {
+    /// Rows that are decoded at a time.
+    pub(crate) block_rows: usize,
     /// Pages may be read ahead, up to this many bytes of them.
     pub(crate) pages_bytes: usize,
     /// Text comes as views into its pages instead of copies.
@@ -129,7 +125,10 @@ impl BatchReader {
         footer: Footer,
         options: &ReadOptions,
     ) -> Result<Self, Error> {
-        Self::decoding(file, source, footer, options, Decoding::default())
+        let columns = choose(file, &footer, options.columns.as_deref())?;
+        let plan = Plan::one_by_one(&footer, &columns, options.batch_rows);
+        let decoding = Decoding { block_rows: plan.block_rows, pages_bytes: 0, text_views: false };
+        Self::decoding(file, source, footer, options, decoding)
     }
 
     /// [`Self::with_footer`] with a say in how rows are decoded.
@@ -143,7 +142,6 @@ impl BatchReader {
         let columns = choose(file, &footer, options.columns.as_deref())?;
         let part = Part::of(&footer, options.offset, options.limit);
         let batch_rows = options.batch_rows.get();
-        let block_rows = block_rows(&footer, &columns, batch_rows);
         let whole = if decoding.text_views {
             &Arc::new(text_as_views(footer.schema()))
         } else {
@@ -153,7 +151,7 @@ impl BatchReader {
         let rows_left = part.rows;
         let pages = Pages::new(decoding.pages_bytes);
         let decoder =
-            guarded(|| build(source, &footer, whole, &columns, &part, block_rows, &pages))
+            guarded(|| build(source, &footer, whole, &columns, &part, decoding.block_rows, &pages))
                 .map_err(|panic| damaged(file, panic))?
                 .map_err(|error| not_read(file, error))?;
         Ok(Self {
@@ -304,7 +302,11 @@ impl Part {
     }
 }
 
-fn choose(file: &str, footer: &Footer, columns: Option<&[String]>) -> Result<Vec<usize>, Error> {
+pub(crate) fn choose(
+    file: &str,
+    footer: &Footer,
+    columns: Option<&[String]>,
+) -> Result<Vec<usize>, Error> {
     let fields = footer.schema().fields();
     let Some(columns) = columns else { return Ok((0..fields.len()).collect()) };
     for column in columns {
@@ -329,14 +331,6 @@ pub(crate) fn unknown_column<'a>(
         column: column.to_owned(),
         known: known.collect::<Vec<_>>().join(", "),
     }
-}
-
-/// About [`BLOCK_BYTES`] of values as a whole number of batches.
-fn block_rows(footer: &Footer, columns: &[usize], batch_rows: usize) -> usize {
-    let row_bytes = footer.row_bytes(columns).max(1);
-    let rows =
-        usize::try_from(BLOCK_BYTES / row_bytes).unwrap_or(BLOCK_ROWS_MAX).min(BLOCK_ROWS_MAX);
-    (rows / batch_rows).max(1).saturating_mul(batch_rows)
 }
 
 fn build(

@@ -70,6 +70,22 @@ impl Footer {
         group_row_bytes.max().unwrap_or(0)
     }
 
+    /// What decoding the chosen top-level columns holds of their pages: for each column one page and
+    /// what it was before it was decompressed. Pages are about a mebibyte, or the whole column chunk.
+    pub(crate) fn page_bytes(&self, columns: &[usize]) -> u64 {
+        const PAGE_BYTES: u64 = 1 << 20;
+        let parquet = self.metadata.metadata();
+        let descriptor = parquet.file_metadata().schema_descr();
+        let leaves = (0..descriptor.num_columns())
+            .filter(|&leaf| columns.contains(&descriptor.get_column_root_idx(leaf)));
+        let largest = |leaf: usize| {
+            let chunks = parquet.row_groups().iter().map(|group| group.column(leaf));
+            let bytes = chunks.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0));
+            bytes.max().unwrap_or(0).min(PAGE_BYTES)
+        };
+        2 * leaves.map(largest).sum::<u64>()
+    }
+
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
         &self.metadata
     }

@@ -34,11 +34,14 @@
 //! ```
 
 mod batch;
+mod compare;
 mod error;
 mod footer;
 mod guard;
+mod ipc;
 mod json;
 mod jsonl;
+mod memory;
 mod pages;
 mod parallel;
 mod print;
@@ -58,6 +61,6 @@ pub use jsonl::{
     BinaryForm, Counts, DecimalForm, Int64Form, JsonLines, JsonOptions, NonFinite, Nulls, Problem,
     ValueError, VectorForm,
 };
-pub use print::{FileRows, PrintOptions, Printer, Progress};
+pub use print::{FileRows, PrintFormat, PrintOptions, Printer, Progress};
 pub use sink::{BatchSink, DriveError, FnSink, JsonLinesSink, Summary, drive};
 pub use source::{FileKind, FileSource, Source};

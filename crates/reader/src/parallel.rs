@@ -16,6 +16,7 @@ use arrow_array::RecordBatch;
 use crate::batch::BatchReader;
 use crate::error::Error;
 use crate::jsonl::{Counts, JsonLines};
+use crate::memory::BLOCKS_AHEAD;
 use crate::pages::Pages;
 
 /// The text of some rows, in their order.
@@ -26,9 +27,6 @@ pub(crate) struct Text<'a> {
 }
 
 type Hand<'a> = dyn FnMut(Text<'_>) -> Result<ControlFlow<()>, Error> + Send + 'a;
-
-/// Blocks for each thread that are encoded or on their way, so that no thread waits for a slower one.
-const BLOCKS_AHEAD: u64 = 2;
 
 /// Encodes all rows of `reader`, the first of which is row `first_row` of its file, and gives their
 /// text to `hand` in order, until that breaks or fails.

@@ -6,19 +6,35 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::SchemaRef;
 
-use crate::batch::{BATCH_ROWS, BatchReader, Decoding, ReadOptions, unknown_column};
+use crate::batch::{BATCH_ROWS, BatchReader, Decoding, ReadOptions, choose, unknown_column};
+use crate::compare::first_difference;
 use crate::error::Error;
 use crate::footer::Footer;
+use crate::ipc::ArrowStream;
 use crate::json::{JsonExport, Members, write_compact};
 use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
+use crate::memory::Plan;
 use crate::parallel;
 use crate::source::{FileKind, Source};
-use crate::write::RowWriter;
+use crate::write::{Frame, ROW_END_IN_ARRAY, RowWriter};
 
-/// Bytes of pages that are held ready for the decoder.
-const PAGES_BYTES: usize = 4 << 20;
+/// What rows are printed as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PrintFormat {
+    /// One JSON object on each line.
+    #[default]
+    JsonLines,
+    /// One JSON array of objects, one on each line.
+    JsonArray,
+    /// An Arrow IPC stream with the columns' own types. [`PrintOptions::json`] says nothing here, and
+    /// JSON exports are refused.
+    ArrowStream,
+}
+
+/// The memory that printing takes unless asked otherwise.
+const MEMORY_BYTES: u64 = 64 << 20;
 
 /// What to print of the files, and how.
 #[derive(Debug, Clone)]
@@ -31,10 +47,15 @@ pub struct PrintOptions {
     pub columns: Option<Vec<String>>,
     /// Top-level columns left out.
     pub drop: Vec<String>,
+    /// What rows are printed as.
+    pub format: PrintFormat,
     /// The output contract's choices.
     pub json: JsonOptions,
     /// At most this many rows, over all files.
     pub limit: Option<u64>,
+    /// Bytes that decoding, encoding and what waits between them may take. Fewer threads and smaller
+    /// blocks are used to keep within it, down to one page for each column and one batch.
+    pub memory: u64,
     /// Rows left out at the start, over all files.
     pub offset: u64,
     /// Threads that decode and encode. The output is the same with any number.
@@ -50,8 +71,10 @@ impl Default for PrintOptions {
             batch_rows: BATCH_ROWS,
             columns: None,
             drop: Vec::new(),
+            format: PrintFormat::default(),
             json: JsonOptions::default(),
             limit: None,
+            memory: MEMORY_BYTES,
             offset: 0,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             without_vectors: false,
@@ -75,6 +98,9 @@ pub struct FileRows {
     pub rows: Option<u64>,
     /// Rows printed.
     pub printed: u64,
+    /// One page for each column and one batch are more than [`PrintOptions::memory`], so the file was
+    /// read by one thread, one batch at a time.
+    pub is_over_memory: bool,
 }
 
 /// Prints files one after the other as JSON Lines, with one limit and one offset over all of them.
@@ -102,6 +128,7 @@ pub struct FileRows {
 #[derive(Debug)]
 pub struct Printer<W: Write> {
     writer: RowWriter<W>,
+    stream: Option<ArrowStream>,
     options: PrintOptions,
     /// The columns of the files so far.
     schema: Option<SchemaRef>,
@@ -112,6 +139,9 @@ pub struct Printer<W: Write> {
     text_like: Option<Vec<String>>,
     json_keys: JsonKeys,
 }
+
+/// Told how far the printing is; a break ends it.
+type Each<'a> = dyn FnMut(Progress) -> ControlFlow<()> + Send + 'a;
 
 /// Keys of the rows of JSON exports, which may leave out what is null.
 #[derive(Debug)]
@@ -127,7 +157,14 @@ impl<W: Write + Send> Printer<W> {
     /// Prints to `out`, in pieces of whole rows.
     pub fn new(out: W, options: PrintOptions) -> Self {
         Self {
-            writer: RowWriter::new(out),
+            writer: RowWriter::new(
+                out,
+                match options.format {
+                    PrintFormat::JsonArray => Frame::Array,
+                    PrintFormat::JsonLines | PrintFormat::ArrowStream => Frame::Rows,
+                },
+            ),
+            stream: None,
             schema: None,
             skip: options.offset,
             left: options.limit,
@@ -154,7 +191,7 @@ impl<W: Write + Send> Printer<W> {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(rows) => Ok(FileRows { rows, printed: self.rows - before }),
+            Ok(file) => Ok(FileRows { printed: self.rows - before, ..file }),
             Err(error @ Error::Write(_)) => Err(error),
             Err(error) => {
                 self.writer.flush()?;
@@ -188,10 +225,14 @@ impl<W: Write + Send> Printer<W> {
         self.writer.flush()
     }
 
-    /// Writes what is left in the buffer and flushes the output. A column that was asked for and
-    /// that no row of any JSON export has is an error here.
+    /// Writes what is left in the buffer and what closes the format, and flushes the output. A column
+    /// that was asked for and that no row of any JSON export has is an error here.
     pub fn finish(&mut self) -> Result<Progress, Error> {
-        self.writer.flush()?;
+        if let Some(stream) = &mut self.stream {
+            stream.finish()?;
+            self.writer.write(stream.bytes())?;
+        }
+        self.writer.finish()?;
         let JsonKeys { file, is_whole, seen } = &self.json_keys;
         let mut asked = self.options.columns.iter().flatten().chain(&self.options.drop);
         let unknown = asked.find(|&column| *is_whole && !seen.is_empty() && !seen.contains(column));
@@ -205,40 +246,95 @@ impl<W: Write + Send> Printer<W> {
         &mut self,
         file: &str,
         source: Arc<dyn Source>,
-        each: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
-    ) -> Result<Option<u64>, Error> {
+        each: &mut Each<'_>,
+    ) -> Result<FileRows, Error> {
         let footer = Footer::read(file, &source)?;
         self.compare_schema(file, footer.schema())?;
+        let names = self.chosen(file, footer.schema())?;
+        let columns = choose(file, &footer, Some(&names))?;
+        let options = &self.options;
+        let plan =
+            Plan::new(&footer, &columns, options.batch_rows, options.threads, options.memory);
         let rows = footer.rows();
         let read = ReadOptions {
-            batch_rows: self.options.batch_rows,
-            columns: Some(self.chosen(file, footer.schema())?),
+            batch_rows: options.batch_rows,
+            columns: Some(names),
             offset: self.skip.min(rows),
             limit: self.left,
         };
         self.skip -= read.offset;
-        let first_row = read.offset;
-        let threads = self.options.threads;
-        let pages_bytes = if threads.get() > 1 { PAGES_BYTES } else { 0 };
-        let decoding = Decoding { pages_bytes, text_views: true };
-        let reader = BatchReader::decoding(file, source, footer, &read, decoding)?;
+        if options.format == PrintFormat::ArrowStream {
+            let reader = BatchReader::with_footer(file, source, footer, &read)?;
+            self.print_stream(file, reader, each)?;
+        } else {
+            let decoding = Decoding {
+                block_rows: plan.block_rows,
+                pages_bytes: plan.pages_bytes,
+                text_views: true,
+            };
+            let reader = BatchReader::decoding(file, source, footer, &read, decoding)?;
+            self.print_lines(file, reader, read.offset, plan.threads, each)?;
+        }
+        Ok(FileRows { rows: Some(rows), printed: 0, is_over_memory: plan.is_over })
+    }
+
+    fn print_lines(
+        &mut self,
+        file: &str,
+        reader: BatchReader,
+        first_row: u64,
+        threads: NonZeroUsize,
+        each: &mut Each<'_>,
+    ) -> Result<(), Error> {
         let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
+        let lines = lines.with_row_end(self.row_end());
         parallel::encode(reader, &lines, first_row, threads, &mut |text| {
             self.text_like.get_or_insert_with(|| lines.text_like_columns(text.block));
             self.writer.write(text.bytes)?;
             self.counts += text.counts;
             self.count_rows(text.block.num_rows() as u64);
             Ok(each(self.progress()))
-        })?;
-        Ok(Some(rows))
+        })
+    }
+
+    fn print_stream(
+        &mut self,
+        file: &str,
+        reader: BatchReader,
+        each: &mut Each<'_>,
+    ) -> Result<(), Error> {
+        if self.stream.is_none() {
+            self.stream = Some(ArrowStream::new(file, reader.schema())?);
+        }
+        for batch in reader {
+            let batch = batch?;
+            if let Some(stream) = &mut self.stream {
+                stream.add(file, &batch)?;
+                self.writer.buffer().append(stream.bytes());
+            }
+            self.writer.rows_added()?;
+            self.count_rows(batch.num_rows() as u64);
+            if each(self.progress()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What ends a row of JSON.
+    fn row_end(&self) -> &'static [u8] {
+        match self.options.format {
+            PrintFormat::JsonArray => ROW_END_IN_ARRAY,
+            PrintFormat::JsonLines | PrintFormat::ArrowStream => b"\n",
+        }
     }
 
     fn print_json(
         &mut self,
         file: &str,
         source: Arc<dyn Source>,
-        each: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
-    ) -> Result<Option<u64>, Error> {
+        each: &mut Each<'_>,
+    ) -> Result<FileRows, Error> {
         self.refuse_type_options(file)?;
         let (columns, drop) = (self.options.columns.clone(), self.options.drop.clone());
         let members = Members {
@@ -248,7 +344,7 @@ impl<W: Write + Send> Printer<W> {
         };
         let mut stopped = self.is_done();
         if stopped {
-            return Ok(None);
+            return Ok(FileRows::default());
         }
         let mut row = 0;
         let rows = JsonExport::new(file, source).for_each_row(|text| {
@@ -269,10 +365,11 @@ impl<W: Write + Send> Printer<W> {
         })?;
         file.clone_into(&mut self.json_keys.file);
         self.json_keys.is_whole &= !stopped;
-        Ok((!stopped).then_some(rows))
+        Ok(FileRows { rows: (!stopped).then_some(rows), ..FileRows::default() })
     }
 
     fn write_json_row(&mut self, text: &str, members: &Members<'_>) -> serde_json::Result<()> {
+        let row_end = self.row_end();
         let keys = &mut self.json_keys.seen;
         let out = self.writer.buffer();
         if members.is_all() {
@@ -284,7 +381,7 @@ impl<W: Write + Send> Printer<W> {
                 }
             })?;
         }
-        out.push(b'\n');
+        out.extend_from_slice(row_end);
         Ok(())
     }
 
@@ -293,6 +390,7 @@ impl<W: Write + Send> Printer<W> {
         let json = self.options.json;
         let default = JsonOptions::default();
         let used = [
+            (self.options.format == PrintFormat::ArrowStream, "--format arrow"),
             (json.vectors != default.vectors || self.options.without_vectors, "--vectors"),
             (json.int64 != default.int64, "--int64"),
             (json.nonfinite != default.nonfinite, "--nonfinite"),
@@ -341,51 +439,5 @@ impl<W: Write + Send> Printer<W> {
             Some(detail) => Err(Error::SchemaChanged { file: file.to_owned(), detail }),
             None => Ok(()),
         }
-    }
-}
-
-fn first_difference(before: &SchemaRef, now: &SchemaRef) -> Option<String> {
-    let columns = before.fields().iter().zip(now.fields());
-    for (index, (before, now)) in columns.enumerate() {
-        if before.name() != now.name() || !is_same_type(before.data_type(), now.data_type()) {
-            return Some(format!(
-                "column {index} is {:?} of type {} instead of {:?} of type {}",
-                now.name(),
-                now.data_type(),
-                before.name(),
-                before.data_type()
-            ));
-        }
-    }
-    let (before, now) = (before.fields().len(), now.fields().len());
-    (before != now).then(|| format!("it has {now} columns instead of {before}"))
-}
-
-/// Whether two types print alike: whether an item or a member may be null does not matter, nor
-/// what the items of a list are called.
-fn is_same_type(before: &DataType, now: &DataType) -> bool {
-    match (before, now) {
-        (DataType::List(a), DataType::List(b))
-        | (DataType::LargeList(a), DataType::LargeList(b)) => {
-            is_same_type(a.data_type(), b.data_type())
-        }
-        (DataType::FixedSizeList(a, size), DataType::FixedSizeList(b, other_size)) => {
-            size == other_size && is_same_type(a.data_type(), b.data_type())
-        }
-        (DataType::Map(a, _), DataType::Map(b, _)) => match (a.data_type(), b.data_type()) {
-            (DataType::Struct(a), DataType::Struct(b)) => {
-                a.len() == b.len()
-                    && a.iter().zip(b).all(|(a, b)| is_same_type(a.data_type(), b.data_type()))
-            }
-            (a, b) => a == b,
-        },
-        (DataType::Struct(a), DataType::Struct(b)) => {
-            let mut members = a.iter().zip(b);
-            a.len() == b.len()
-                && members.all(|(a, b)| {
-                    a.name() == b.name() && is_same_type(a.data_type(), b.data_type())
-                })
-        }
-        (a, b) => a == b,
     }
 }

@@ -10,7 +10,7 @@ use arrow_schema::SchemaRef;
 use crate::batch::BatchReader;
 use crate::error::Error;
 use crate::jsonl::{JsonLines, JsonOptions, ValueError};
-use crate::write::RowWriter;
+use crate::write::{Frame, RowWriter};
 
 /// Receives the batches of a file in order.
 pub trait BatchSink {
@@ -112,7 +112,7 @@ pub struct JsonLinesSink<W: Write> {
 impl<W: Write> JsonLinesSink<W> {
     /// Writes to `writer` in pieces of about 256 KiB, each a whole number of rows.
     pub fn new(writer: W, options: JsonOptions) -> Self {
-        Self { writer: RowWriter::new(writer), options, lines: None, rows: 0 }
+        Self { writer: RowWriter::new(writer, Frame::Rows), options, lines: None, rows: 0 }
     }
 }
 

@@ -11,24 +11,32 @@ const WRITE_BYTES: usize = 256 * 1024;
 /// Rows wait no longer than this for the ones behind them.
 const WRITE_AFTER: Duration = Duration::from_millis(50);
 
+/// What stands between rows and around all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// Nothing: each row ends itself.
+    Rows,
+    /// A JSON array. Rows end with [`ROW_END_IN_ARRAY`].
+    Array,
+}
+
+/// The last of these in the whole array is not written.
+pub(crate) const ROW_END_IN_ARRAY: &[u8] = b",\n";
+
 /// Collects whole rows and writes them in large pieces: the first batch at once, then when
 /// [`WRITE_BYTES`] are there or [`WRITE_AFTER`] has passed.
 #[derive(Debug)]
 pub(crate) struct RowWriter<W: Write> {
     out: W,
+    frame: Frame,
     buffer: Vec<u8>,
     bytes_written: u64,
     last_write: Option<Instant>,
 }
 
 impl<W: Write> RowWriter<W> {
-    pub(crate) fn new(out: W) -> Self {
-        Self {
-            out,
-            buffer: Vec::with_capacity(2 * WRITE_BYTES),
-            bytes_written: 0,
-            last_write: None,
-        }
+    pub(crate) fn new(out: W, frame: Frame) -> Self {
+        Self { out, frame, buffer: Vec::new(), bytes_written: 0, last_write: None }
     }
 
     /// Where whole rows are appended; [`Self::rows_added`] follows.
@@ -51,6 +59,16 @@ impl<W: Write> RowWriter<W> {
         self.out.flush().map_err(Error::Write)
     }
 
+    /// Writes what is left and what closes the frame.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        self.write_buffer()?;
+        if self.frame == Frame::Array {
+            self.put(if self.bytes_written == 0 { b"[]\n" } else { b"\n]\n" })?;
+            self.frame = Frame::Rows;
+        }
+        self.out.flush().map_err(Error::Write)
+    }
+
     /// Bytes that the writer behind has taken.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.bytes_written
@@ -59,20 +77,34 @@ impl<W: Write> RowWriter<W> {
     /// Writes whole rows at once, behind those in the buffer.
     pub(crate) fn write(&mut self, rows: &[u8]) -> Result<(), Error> {
         self.write_buffer()?;
-        self.out.write_all(rows).map_err(Error::Write)?;
-        self.bytes_written += rows.len() as u64;
-        self.last_write = Some(Instant::now());
-        Ok(())
+        self.put_rows(rows)
     }
 
     fn write_buffer(&mut self) -> Result<(), Error> {
-        if self.buffer.is_empty() {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let outcome = self.put_rows(&buffer);
+        buffer.clear();
+        self.buffer = buffer;
+        outcome
+    }
+
+    fn put_rows(&mut self, rows: &[u8]) -> Result<(), Error> {
+        if rows.is_empty() {
             return Ok(());
         }
-        self.out.write_all(&self.buffer).map_err(Error::Write)?;
-        self.bytes_written += self.buffer.len() as u64;
+        match self.frame {
+            Frame::Rows => self.put(rows),
+            Frame::Array => {
+                self.put(if self.bytes_written == 0 { b"[\n" } else { ROW_END_IN_ARRAY })?;
+                self.put(rows.strip_suffix(ROW_END_IN_ARRAY).unwrap_or(rows))
+            }
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.out.write_all(bytes).map_err(Error::Write)?;
+        self.bytes_written += bytes.len() as u64;
         self.last_write = Some(Instant::now());
-        self.buffer.clear();
         Ok(())
     }
 }

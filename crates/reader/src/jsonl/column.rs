@@ -225,7 +225,7 @@ impl Column<'_> {
             Data::Uuid(array) => binary::write_uuid(array.value(row), out),
             Data::VectorBase64(spans, items) => write_vector(spans.of(row), &items.data, out),
             Data::Indexed(..) | Data::List(..) | Data::Map(..) | Data::Null | Data::Struct(_) => {
-                out.extend_from_slice(b"null")
+                out.extend_from_slice(b"null");
             }
         }
     }

@@ -191,6 +191,7 @@ pub struct JsonLines {
     columns: Vec<ColumnPlan>,
     options: JsonOptions,
     needs_check: bool,
+    row_end: &'static [u8],
     counts: Counts,
 }
 
@@ -202,8 +203,14 @@ impl JsonLines {
             needs_check: check::is_needed(&columns, *options),
             columns,
             options: *options,
+            row_end: b"\n",
             counts: Counts::default(),
         })
+    }
+
+    /// Ends rows with other bytes than a newline.
+    pub(crate) fn with_row_end(self, row_end: &'static [u8]) -> Self {
+        Self { row_end, ..self }
     }
 
     /// Appends a line for each row of `batch` to `out`, or nothing at all if it fails.
@@ -263,7 +270,9 @@ impl JsonLines {
             line.push_byte(b'{');
         }
         line.push_byte(b'}');
-        line.push_byte(b'\n');
+        for &byte in self.row_end {
+            line.push_byte(byte);
+        }
     }
 
     /// Values of all batches so far that were printed as something else than themselves.

@@ -3,27 +3,36 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow_ipc::reader::StreamReader;
+use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::basic::Compression;
-use viking_reader::{BinaryForm, Error, ErrorClass, JsonOptions, Nulls, PrintOptions, Printer};
+use viking_reader::{
+    BinaryForm, Error, ErrorClass, JsonOptions, Nulls, PrintFormat, PrintOptions, Printer,
+};
 
 use crate::{parquet, simple_rows};
 
 fn print(files: &[(&str, Bytes)], options: PrintOptions) -> (String, Result<u64, Error>) {
+    let (out, outcome) = print_bytes(files, options);
+    (String::from_utf8(out).unwrap(), outcome)
+}
+
+fn print_bytes(files: &[(&str, Bytes)], options: PrintOptions) -> (Vec<u8>, Result<u64, Error>) {
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
     let mut print = || {
         for (name, file) in files {
+            printer.print(name, Arc::new(file.clone()), &mut |_| ControlFlow::Continue(()))?;
             if printer.is_done() {
                 break;
             }
-            printer.print(name, Arc::new(file.clone()), &mut |_| ControlFlow::Continue(()))?;
         }
         printer.finish().map(|progress| progress.rows)
     };
     let outcome = print();
     drop(printer);
-    (String::from_utf8(out).unwrap(), outcome)
+    (out, outcome)
 }
 
 fn two_files() -> [(&'static str, Bytes); 2] {
@@ -134,4 +143,71 @@ fn an_export_without_bytes_has_no_rows_and_a_parquet_file_without_bytes_is_broke
     assert_eq!(print(&[("0.json", Bytes::new())], PrintOptions::default()).1.unwrap(), 0);
     let error = print(&[("0.parquet", Bytes::new())], PrintOptions::default()).1.unwrap_err();
     assert!(matches!(error, Error::Empty { .. }), "{error}");
+}
+
+#[test]
+fn a_json_array_holds_the_same_rows_with_commas_between_them() {
+    for (files, kind) in [(two_files(), "Parquet"), (json_files(), "JSON")] {
+        for limit in [None, Some(0), Some(1), Some(300)] {
+            let lines = PrintOptions { limit, ..PrintOptions::default() };
+            let array = PrintOptions { format: PrintFormat::JsonArray, ..lines.clone() };
+            let (lines, _) = print(&files, lines);
+            let (array, rows) = print(&files, array);
+            let joined = lines.trim_end().replace('\n', ",\n");
+            let expected =
+                if joined.is_empty() { "[]\n".to_owned() } else { format!("[\n{joined}\n]\n") };
+            assert_eq!(array, expected, "{kind} with limit {limit:?}");
+            assert_eq!(rows.unwrap(), lines.lines().count() as u64);
+        }
+    }
+    let array = PrintOptions { format: PrintFormat::JsonArray, ..PrintOptions::default() };
+    assert_eq!(print(&[], array).0, "[]\n");
+}
+
+#[test]
+fn an_arrow_stream_holds_the_files_batches() {
+    let options = PrintOptions {
+        format: PrintFormat::ArrowStream,
+        offset: 10,
+        limit: Some(320),
+        ..PrintOptions::default()
+    };
+    let (bytes, rows) = print_bytes(&two_files(), options.clone());
+    assert_eq!(rows.unwrap(), 320);
+    let stream = StreamReader::try_new(bytes.as_slice(), None).unwrap();
+    let batches: Vec<_> = stream.map(Result::unwrap).collect();
+    let rows: Vec<_> = batches.iter().map(arrow_array::RecordBatch::num_rows).collect();
+    assert_eq!(rows, [100, 100, 40, 80], "100 rows but at the end of a file");
+    let read = concat_batches(&batches[0].schema(), &batches).unwrap();
+    assert_eq!(read.columns(), simple_rows(0, 380).slice(10, 320).columns());
+
+    let (bytes, _) = print_bytes(&two_files(), PrintOptions { limit: Some(0), ..options.clone() });
+    let stream = StreamReader::try_new(bytes.as_slice(), None).unwrap();
+    assert_eq!(stream.count(), 0, "a stream without rows still has its schema");
+
+    let (_, outcome) = print_bytes(&json_files(), options);
+    let message = outcome.unwrap_err().to_string();
+    assert!(message.contains("--format arrow") && message.contains("Parquet"), "{message}");
+}
+
+#[test]
+fn any_memory_and_any_threads_print_the_same_and_too_little_is_told() {
+    let wide = two_files();
+    let (expected, _) = print(&wide, PrintOptions::default());
+    for memory in [0, 1, 100_000, 3 << 20, u64::MAX] {
+        for threads in [1, 2, 7] {
+            let threads = threads.try_into().unwrap();
+            let options = PrintOptions { memory, threads, ..PrintOptions::default() };
+            let mut out = Vec::new();
+            let mut printer = Printer::new(&mut out, options);
+            for (name, file) in &wide {
+                let source = Arc::new(file.clone());
+                let rows = printer.print(name, source, &mut |_| ControlFlow::Continue(())).unwrap();
+                assert_eq!(rows.is_over_memory, memory <= 1, "{memory} bytes");
+            }
+            printer.finish().unwrap();
+            drop(printer);
+            assert!(out == expected.as_bytes(), "{memory} bytes, {threads} threads");
+        }
+    }
 }
