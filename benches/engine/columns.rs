@@ -92,7 +92,9 @@ pub(crate) fn all() -> Outcome<Vec<(&'static str, usize, RecordBatch)>> {
             ROWS,
             Arc::new(
                 (0..ROWS)
-                    .map(|_| (random.next() % 16 > 0).then(|| random.next() % 2 == 0))
+                    .map(|_| {
+                        (!random.next().is_multiple_of(16)).then(|| random.next().is_multiple_of(2))
+                    })
                     .collect::<BooleanArray>(),
             ),
         ),

@@ -9,6 +9,15 @@
 //! `benches/peers/run.py` makes; without it only the kernels are timed. `--record` writes
 //! `benches/record/NAME.json`.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "made-up values of any kind will do, and this program prints its results"
+)]
+
 use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;

@@ -1,7 +1,5 @@
 //! Arrow arrays to typed columns: one downcast for each column of a batch.
 
-use std::cell::RefCell;
-
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -14,7 +12,7 @@ use arrow_array::types::{
 };
 use arrow_schema::{DataType, TimeUnit};
 
-use super::column::{Bytes, Column, Data, DecimalStyle, Decimals, Items, Spans, Text};
+use super::column::{Bytes, Column, Data, DecimalStyle, Decimals, Spans, Text};
 use super::kernel::cell::Cells;
 use super::plan::Kind;
 use super::{Int64Form, JsonOptions, NonFinite};
@@ -43,7 +41,7 @@ impl<'a> Column<'a> {
             Kind::Duration(unit) => Data::Duration(duration_values(array, *unit)?, *unit),
             Kind::List(item) => {
                 let (spans, child) = bind_spans(array)?;
-                Data::List(spans, Items::bind(item, child, options)?)
+                Data::List(spans, Box::new(Self::bind(item, child, options)?))
             }
             Kind::VectorBase64 => {
                 let (spans, child) = bind_spans(array)?;
@@ -58,23 +56,16 @@ impl<'a> Column<'a> {
             }
             Kind::Map { key, value } => {
                 let array = array.as_map_opt()?;
-                let keys = Items::bind(key, array.keys().as_ref(), options)?;
-                let values = Items::bind(value, array.values().as_ref(), options)?;
-                Data::Map(Spans::Small(array.value_offsets()), keys, values)
+                let keys = Self::bind(key, array.keys().as_ref(), options)?;
+                let values = Self::bind(value, array.values().as_ref(), options)?;
+                Data::Map(Spans::Small(array.value_offsets()), Box::new(keys), Box::new(values))
             }
             Kind::Indexed(value) => {
                 let (index, child) = bind_indexed(array)?;
                 Data::Indexed(index, Box::new(Self::bind(value, child, options)?))
             }
         };
-        Some(Self { nulls: array.nulls().cloned(), data })
-    }
-}
-
-impl<'a> Items<'a> {
-    fn bind(kind: &'a Kind, array: &'a dyn Array, options: JsonOptions) -> Option<Box<Self>> {
-        let column = Column::bind(kind, array, options)?;
-        Some(Box::new(Self { column, cells: RefCell::new(Cells::new()) }))
+        Some(Self { nulls: array.nulls().cloned(), data, cells: Box::new(Cells::new()) })
     }
 }
 

@@ -42,12 +42,9 @@ pub(super) fn problem(column: &Column<'_>, row: usize, options: JsonOptions) -> 
             spans.of(row).any(|item| items.is_null(item)).then_some(Problem::NullInVector)
         }
         Data::Indexed(index, values) => problem(values, index[row], options),
-        Data::List(spans, items) => {
-            spans.of(row).find_map(|item| problem(&items.column, item, options))
-        }
+        Data::List(spans, items) => spans.of(row).find_map(|item| problem(items, item, options)),
         Data::Map(spans, keys, values) => spans.of(row).find_map(|entry| {
-            let key = problem(&keys.column, entry, options);
-            key.or_else(|| problem(&values.column, entry, options))
+            problem(keys, entry, options).or_else(|| problem(values, entry, options))
         }),
         Data::Struct(members) => {
             members.iter().find_map(|(_, member)| problem(member, row, options))

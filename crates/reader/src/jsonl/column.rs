@@ -1,11 +1,10 @@
 //! A typed view of one column of one batch, and how any row of it is written.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_array::{
-    BinaryArray, BinaryViewArray, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray,
+    Array, BinaryArray, BinaryViewArray, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray,
     LargeStringArray, StringArray, StringViewArray,
 };
 use arrow_buffer::{NullBuffer, i256};
@@ -22,6 +21,8 @@ type F16 = <Float16Type as ArrowPrimitiveType>::Native;
 pub(super) struct Column<'a> {
     pub(super) nulls: Option<NullBuffer>,
     pub(super) data: Data<'a>,
+    /// The texts of the rows that are being written, where those are short.
+    pub(super) cells: Box<Cells>,
 }
 
 pub(super) enum Data<'a> {
@@ -40,8 +41,8 @@ pub(super) enum Data<'a> {
     I64(&'a [i64], Int64Form),
     /// For each row, which of the values it is.
     Indexed(Vec<usize>, Box<Column<'a>>),
-    List(Spans<'a>, Box<Items<'a>>),
-    Map(Spans<'a>, Box<Items<'a>>, Box<Items<'a>>),
+    List(Spans<'a>, Box<Column<'a>>),
+    Map(Spans<'a>, Box<Column<'a>>, Box<Column<'a>>),
     Null,
     Struct(Vec<(&'a Key, Column<'a>)>),
     Text(Text<'a>),
@@ -54,13 +55,6 @@ pub(super) enum Data<'a> {
     U64(&'a [u64], Int64Form),
     Uuid(&'a FixedSizeBinaryArray),
     VectorBase64(Spans<'a>, Box<Column<'a>>),
-}
-
-/// The items of lists, or the keys or values of maps.
-pub(super) struct Items<'a> {
-    pub(super) column: Column<'a>,
-    /// Those that are being written.
-    pub(super) cells: RefCell<Cells>,
 }
 
 pub(super) enum Text<'a> {
@@ -122,6 +116,14 @@ impl Spans<'_> {
 }
 
 impl Text<'_> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Large(array) => array.len(),
+            Self::Small(array) => array.len(),
+            Self::View(array) => array.len(),
+        }
+    }
+
     pub(super) fn value(&self, row: usize) -> &[u8] {
         match self {
             Self::Large(array) => array.value(row).as_bytes(),
@@ -176,13 +178,23 @@ impl Column<'_> {
         }) && some
     }
 
+    /// Appends the value of `row`: its cell, if it has one.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few instructions for each cell")]
+    pub(super) fn put(&mut self, row: usize, line: &mut Line<'_>, counts: &mut Counts) {
+        match self.cells.get(row) {
+            Some((text, length)) => line.push(text, length),
+            None => self.write(row, line, counts),
+        }
+    }
+
     /// Appends the value of `row`, of any length.
-    pub(super) fn write(&self, row: usize, line: &mut Line<'_>, counts: &mut Counts) {
+    fn write(&mut self, row: usize, line: &mut Line<'_>, counts: &mut Counts) {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             line.buffer().extend_from_slice(b"null");
             return;
         }
-        match &self.data {
+        match &mut self.data {
             Data::Indexed(index, values) => return values.write(index[row], line, counts),
             Data::List(spans, items) => return items.write_list(spans.of(row), line, counts),
             Data::Map(spans, keys, values) => {
@@ -231,13 +243,13 @@ impl Column<'_> {
     }
 }
 
-impl Items<'_> {
-    fn write_list(&self, span: Range<usize>, line: &mut Line<'_>, counts: &mut Counts) {
-        match &self.column.data {
-            Data::F32(values, form) if !self.column.has_nulls() => {
+impl Column<'_> {
+    fn write_list(&mut self, span: Range<usize>, line: &mut Line<'_>, counts: &mut Counts) {
+        match &self.data {
+            Data::F32(values, form) if !self.has_nulls() => {
                 return float32::write_f32_list(&values[span], *form, line.buffer(), counts);
             }
-            Data::F64(values, form) if !self.column.has_nulls() => {
+            Data::F64(values, form) if !self.has_nulls() => {
                 return float::write_f64_list(&values[span], *form, line.buffer(), counts);
             }
             _ => {}
@@ -245,14 +257,12 @@ impl Items<'_> {
         line.push_byte(b'[');
         let first = span.start;
         for_each_piece(span, |piece| {
-            let start = piece.start;
-            let mut cells = self.cells.borrow_mut();
-            self.column.fill(piece.clone(), &mut cells);
+            self.fill(piece.clone());
             for item in piece {
                 if item > first {
                     line.push_byte(b',');
                 }
-                self.column.write_cell(&cells, item - start, item, line, counts);
+                self.put(item, line, counts);
             }
         });
         line.push_byte(b']');
@@ -270,60 +280,51 @@ fn for_each_piece(span: Range<usize>, mut each: impl FnMut(Range<usize>)) {
 }
 
 fn write_struct(
-    members: &[(&Key, Column<'_>)],
+    members: &mut [(&Key, Column<'_>)],
     row: usize,
     line: &mut Line<'_>,
     counts: &mut Counts,
 ) {
-    for (index, (key, column)) in members.iter().enumerate() {
-        key.write(index == 0, line);
-        column.write(row, line, counts);
-    }
     if members.is_empty() {
         line.push_byte(b'{');
+    }
+    for (index, (key, column)) in members.iter_mut().enumerate() {
+        key.write(index == 0, line);
+        column.put(row, line, counts);
     }
     line.push_byte(b'}');
 }
 
 fn write_map(
     span: Range<usize>,
-    keys: &Items<'_>,
-    values: &Items<'_>,
+    keys: &mut Column<'_>,
+    values: &mut Column<'_>,
     line: &mut Line<'_>,
     counts: &mut Counts,
 ) {
     line.push_byte(b'{');
     let first = span.start;
     for_each_piece(span, |piece| {
-        let start = piece.start;
-        let (mut key_cells, mut value_cells) = (keys.cells.borrow_mut(), values.cells.borrow_mut());
-        keys.column.fill(piece.clone(), &mut key_cells);
-        values.column.fill(piece.clone(), &mut value_cells);
+        keys.fill(piece.clone());
+        values.fill(piece.clone());
         for entry in piece {
             if entry > first {
                 line.push_byte(b',');
             }
-            write_key(&keys.column, &key_cells, entry - start, entry, line, counts);
+            write_key(keys, entry, line, counts);
             line.push_byte(b':');
-            values.column.write_cell(&value_cells, entry - start, entry, line, counts);
+            values.put(entry, line, counts);
         }
     });
     line.push_byte(b'}');
 }
 
 /// A key is its value's text in quotes; text, dates and the like bring their own.
-fn write_key(
-    keys: &Column<'_>,
-    cells: &Cells,
-    cell: usize,
-    entry: usize,
-    line: &mut Line<'_>,
-    counts: &mut Counts,
-) {
+fn write_key(keys: &mut Column<'_>, entry: usize, line: &mut Line<'_>, counts: &mut Counts) {
     if keys.is_null(entry) {
         counts.null_map_keys += 1;
     }
-    if let Some((text, length)) = cells.get(cell) {
+    if let Some((text, length)) = keys.cells.get(entry) {
         let is_quoted = text[0] == b'"';
         if !is_quoted {
             line.push_byte(b'"');

@@ -5,15 +5,18 @@ use std::ops::Range;
 use arrow_array::BooleanArray;
 use arrow_schema::TimeUnit;
 
+use super::Int64Form;
 use super::column::{Column, Data, Text};
-use super::kernel::cell::{Cells, Line};
+use super::kernel::cell::Cells;
 use super::kernel::{float, float32, int, text, time};
-use super::{Counts, Int64Form};
 
 impl Column<'_> {
-    /// Makes the cells of `rows`, those of types whose texts are short.
-    pub(super) fn fill(&self, rows: Range<usize>, cells: &mut Cells) {
-        match &self.data {
+    /// Makes the cells of `rows`, at most [`CELLS`](super::kernel::cell::CELLS) of them, if the type's
+    /// texts are short.
+    pub(super) fn fill(&mut self, rows: Range<usize>) {
+        let cells = &mut *self.cells;
+        cells.begin(&rows);
+        match &mut self.data {
             Data::Bool(array) => fill_bools(array, rows.clone(), cells),
             Data::Date32(values) => {
                 cells.fill(&values[rows.clone()], |days, slot| time::date(i64::from(days), slot));
@@ -32,7 +35,14 @@ impl Column<'_> {
             Data::Timestamp(values, unit, utc) => {
                 fill_timestamps(&values[rows.clone()], *unit, *utc, cells);
             }
-            _ => return cells.fill_long(rows.len()),
+            Data::Indexed(index, values) => fill_indexed(index, values, rows.clone(), cells),
+            Data::Struct(members) => {
+                for (_, member) in members {
+                    member.fill(rows.clone());
+                }
+                cells.clear();
+            }
+            _ => cells.clear(),
         }
         if let Some(nulls) = &self.nulls {
             for (index, row) in rows.enumerate() {
@@ -40,22 +50,18 @@ impl Column<'_> {
             }
         }
     }
+}
 
-    /// Appends the value of `row`, whose cell is `cell`.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few instructions for each cell")]
-    pub(super) fn write_cell(
-        &self,
-        cells: &Cells,
-        cell: usize,
-        row: usize,
-        line: &mut Line<'_>,
-        counts: &mut Counts,
-    ) {
-        match cells.get(cell) {
-            Some((text, length)) => line.push(text, length),
-            None => self.write(row, line, counts),
-        }
+/// Texts of a dictionary; other values are written one by one.
+fn fill_indexed(index: &[usize], values: &Column<'_>, rows: Range<usize>, cells: &mut Cells) {
+    match &values.data {
+        Data::Text(texts) => cells.fill_each(rows, |row, slot| {
+            let place = index[row];
+            // A dictionary without values has only null rows.
+            let is_text = place < texts.len() && !values.is_null(place);
+            if is_text { text::cell(texts.value(place), slot) } else { None }
+        }),
+        _ => cells.clear(),
     }
 }
 

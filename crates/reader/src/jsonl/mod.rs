@@ -35,7 +35,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use crate::error::Error;
 use column::Column;
-use kernel::cell::{CELLS, Cells, Line};
+use kernel::cell::{CELLS, Line};
 pub(crate) use kernel::text::write_string;
 use plan::ColumnPlan;
 
@@ -228,20 +228,19 @@ impl JsonLines {
         out: &mut Vec<u8>,
         counts: &mut Counts,
     ) -> Result<(), ValueError> {
-        let columns = bind(&self.columns, self.options, batch)?;
+        let mut columns = bind(&self.columns, self.options, batch)?;
         if self.needs_check {
             self.check(&columns, batch.num_rows())?;
         }
-        let mut cells: Vec<_> = columns.iter().map(|_| Cells::new()).collect();
         let mut line = Line::new(out);
         let mut start = 0;
         while start < batch.num_rows() {
             let rows = start..batch.num_rows().min(start + CELLS);
-            for (column, cells) in columns.iter().zip(&mut cells) {
-                column.fill(rows.clone(), cells);
+            for column in &mut columns {
+                column.fill(rows.clone());
             }
             for row in rows.clone() {
-                self.write_row(row, &columns, (&cells, row - start), &mut line, counts);
+                self.write_row(row, &mut columns, &mut line, counts);
             }
             start = rows.end;
         }
@@ -252,19 +251,18 @@ impl JsonLines {
     fn write_row(
         &self,
         row: usize,
-        columns: &[Column<'_>],
-        (cells, cell): (&[Cells], usize),
+        columns: &mut [Column<'_>],
         line: &mut Line<'_>,
         counts: &mut Counts,
     ) {
         let mut is_first = true;
-        for ((plan, column), cells) in self.columns.iter().zip(columns).zip(cells) {
+        for (plan, column) in self.columns.iter().zip(columns) {
             if self.options.nulls == Nulls::Drop && column.is_null(row) {
                 continue;
             }
             plan.key.write(is_first, line);
             is_first = false;
-            column.write_cell(cells, cell, row, line, counts);
+            column.put(row, line, counts);
         }
         if is_first {
             line.push_byte(b'{');

@@ -27,6 +27,9 @@ pub(crate) fn append<const N: usize>(slot: &[u8; N], length: usize, out: &mut Ve
 pub(crate) struct Cells {
     texts: [Slot; CELLS],
     lengths: [u8; CELLS],
+    /// The row of the first cell, and how many there are.
+    first: usize,
+    count: usize,
 }
 
 impl Cells {
@@ -34,7 +37,13 @@ impl Cells {
     pub(crate) const LONG: u8 = u8::MAX;
 
     pub(crate) fn new() -> Self {
-        Self { texts: [[0; SLOT]; CELLS], lengths: [Self::LONG; CELLS] }
+        Self { texts: [[0; SLOT]; CELLS], lengths: [Self::LONG; CELLS], first: 0, count: 0 }
+    }
+
+    /// The cells are those of `rows` from now on, at most [`CELLS`] of them.
+    pub(crate) fn begin(&mut self, rows: &Range<usize>) {
+        self.first = rows.start;
+        self.count = rows.len().min(CELLS);
     }
 
     /// Makes the cells of `values` with `write`, which returns a text's length or `None` where it
@@ -66,9 +75,9 @@ impl Cells {
         }
     }
 
-    /// Leaves the first `count` cells to their column.
-    pub(crate) fn fill_long(&mut self, count: usize) {
-        self.lengths[..count.min(CELLS)].fill(Self::LONG);
+    /// Leaves all cells to their column.
+    pub(crate) fn clear(&mut self) {
+        self.count = 0;
     }
 
     /// Where the cells of a block of values go that a kernel makes together.
@@ -87,10 +96,14 @@ impl Cells {
         self.lengths[index] = if is_null { 4 } else { self.lengths[index] };
     }
 
-    /// The text of a cell and its length, unless it is long.
+    /// The text of a row's cell and its length, if it has one and that is not long.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few instructions for each cell")]
-    pub(crate) fn get(&self, index: usize) -> Option<(&Slot, usize)> {
+    pub(crate) fn get(&self, row: usize) -> Option<(&Slot, usize)> {
+        let index = row.wrapping_sub(self.first);
+        if index >= self.count.min(CELLS) {
+            return None;
+        }
         let length = self.lengths[index];
         (length != Self::LONG).then(|| (&self.texts[index], usize::from(length)))
     }
@@ -203,16 +216,19 @@ mod tests {
     #[test]
     fn cells_are_texts_nulls_or_long() {
         let mut cells = Cells::new();
+        cells.begin(&(10..13));
         cells.fill(&[1_u8, 2, 3], |value, slot| {
             slot[0] = b'0' + value;
             (value != 2).then_some(1)
         });
         cells.set_null(0, false);
         cells.set_null(2, true);
-        let text = |index: usize| cells.get(index).map(|(slot, length)| slot[..length].to_vec());
-        assert_eq!(text(0), Some(b"1".to_vec()));
-        assert_eq!(text(1), None);
-        assert_eq!(text(2), Some(b"null".to_vec()));
-        assert_eq!(text(CELLS - 1), None, "never filled");
+        let text = |row: usize| cells.get(row).map(|(slot, length)| slot[..length].to_vec());
+        assert_eq!(text(10), Some(b"1".to_vec()));
+        assert_eq!(text(11), None);
+        assert_eq!(text(12), Some(b"null".to_vec()));
+        for row in [0, 9, 13, 10 + CELLS, usize::MAX] {
+            assert_eq!(text(row), None, "never filled");
+        }
     }
 }

@@ -70,7 +70,7 @@ fn hundredths(value: f64, slot: &mut Slot) -> Option<usize> {
     Some(at + 2 + usize::from(ones > 0))
 }
 
-/// Appends an array of f64 without nulls.
+/// Appends an array of f64 without nulls, of which hardly any are short.
 pub(crate) fn write_f64_list(
     values: &[f64],
     form: NonFinite,
@@ -83,9 +83,26 @@ pub(crate) fn write_f64_list(
         if index > 0 {
             out.push(b',');
         }
-        write_f64(value, form, out, counts);
+        if value.is_finite() {
+            append_text(zmij::Buffer::new().format_finite(value).as_bytes(), out);
+        } else {
+            write_nonfinite(value, form, out, counts);
+        }
     }
     out.push(b']');
+}
+
+/// Appends 16 bytes or a little more as stores of a fixed size, which is what nearly all f64 take.
+fn append_text(text: &[u8], out: &mut Vec<u8>) {
+    match (text.first_chunk::<16>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) if text.len() <= 24 => {
+            let end = out.len() + text.len();
+            out.extend_from_slice(first);
+            out.truncate(end - 8);
+            out.extend_from_slice(last);
+        }
+        _ => out.extend_from_slice(text),
+    }
 }
 
 /// Under [`NonFinite::Error`] the batch was checked before, so nothing arrives here.

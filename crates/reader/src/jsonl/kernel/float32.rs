@@ -369,6 +369,7 @@ mod tests {
         assert_eq!(text(values, write_list), expected, "compiled for any CPU");
         for block in values.chunks(super::super::cell::CELLS) {
             let mut cells = Cells::new();
+            cells.begin(&(0..block.len()));
             fill(block, &mut cells);
             for (index, value) in block.iter().enumerate() {
                 if let Some((text, length)) = cells.get(index) {
