@@ -4,7 +4,8 @@
 
 Makes a virtual environment and the data sets outside the tree, checks that all programs print the
 same rows and values, runs them in turns, and prints medians and ratios. Of ours the whole process is
-timed, of the peers the time inside their engine, without start-up. With --record it writes
+timed, of the peers the time inside their engine, without start-up. All write to /dev/null; ours is timed
+with a pipe to cat as well. With --record it writes
 benches/record/NAME.json and the chart of the README.
 """
 
@@ -74,6 +75,18 @@ def command(program, python, file, out):
         if program == name:
             return [ROOT / "target/release/examples/arrow_json", file, str(rows), out]
     return [python, "-c", ENGINES[program].format(file=file, out=out)]
+
+
+def run_to_cat(file):
+    """Seconds and peak memory of ours with a pipe to cat."""
+    start = time.perf_counter()
+    ours = subprocess.Popen([OURS, "cat", file], stdout=subprocess.PIPE)
+    cat = subprocess.Popen(["cat"], stdin=ours.stdout, stdout=subprocess.DEVNULL)
+    ours.stdout.close()
+    _, status, usage = os.wait4(ours.pid, 0)
+    if cat.wait() != 0 or status != 0:
+        sys.exit(f"viking-export to cat failed on {file}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
 def run(program, python, file, out):
@@ -195,10 +208,11 @@ def main():
     for name in chosen.sets.split(","):
         file = sets / f"{name}.parquet"
         rows = check(programs, python, file)
-        runs = {program: [] for program in programs}
+        runs, to_cat = {program: [] for program in programs}, []
         for _ in range(chosen.rounds):
             for program in programs:
                 runs[program].append(run(program, python, file, "/dev/null"))
+            to_cat.append(run_to_cat(file)[0])
         seconds = {program: statistics.median(time for time, _ in taken) for program, taken in runs.items()}
         memory = {program: round(max(peak for _, peak in taken)) for program, taken in runs.items()}
         seconds["arrow-json"] = min(seconds.pop(name) for name, _ in ARROW)
@@ -207,9 +221,12 @@ def main():
         ratios = {program: round(taken / ours, 2) for program, taken in seconds.items() if program != "viking-export"}
         best = min(ratios.values())
         record["sets"][name] = {"rows": rows, "seconds": seconds, "ratios": ratios, "memory_mib": memory,
-                                "best_peer": best, "goal": GOALS.get(name)}
+                                "best_peer": best, "goal": GOALS.get(name),
+                                "to_cat_seconds": statistics.median(to_cat),
+                                "best_peer_of_to_cat": round(best * ours / statistics.median(to_cat), 2)}
         print(f"{name}: {rows} rows, ours {ours:.3f} s and {memory['viking-export']} MiB; "
-              f"the best peer takes {best} times as long; {ratios}", flush=True)
+              f"the best peer takes {best} times as long (to cat {record['sets'][name]['best_peer_of_to_cat']}); {ratios}",
+              flush=True)
     if chosen.record:
         place = ROOT / "benches/record" / f"{chosen.record}.json"
         place.write_text(json.dumps(record, indent=1) + "\n")

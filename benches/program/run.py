@@ -1,0 +1,186 @@
+"""Times the whole program: threads, length, first row, slow readers, pipes, memory.
+
+    python3 benches/program/run.py [--rounds N] [--record NAME] [--large]
+
+Uses the data sets of benches/peers/run.py, which it makes if they are missing, and longer ones of the
+same kind. --large adds one file of more than 2 GB. With --record it writes benches/record/NAME.json.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "viking-export-bench"
+OURS = ROOT / "target/release/viking-export"
+SETS = ["vec", "text", "scalar", "sparse"]
+MORE = ["vec128", "vec1536", "vec64", "ints"]
+
+
+def prepare(large):
+    subprocess.run(["cargo", "build", "--release", "--bins", "--examples"], cwd=ROOT, check=True)
+    fixtures = ROOT / "target/release/examples/fixtures"
+    subprocess.run([fixtures, "--bench", CACHE / "sets"], check=True)
+    subprocess.run([fixtures, "--bench", CACHE / "sets-10", "10", "vec,scalar"], check=True)
+    if large:
+        subprocess.run([fixtures, "--bench", CACHE / "sets-12", "12", "vec"], check=True)
+
+
+def run(file, *options, out="/dev/null"):
+    """Seconds and peak memory in MiB."""
+    start = time.perf_counter()
+    with open(out, "wb") as target:
+        process = subprocess.Popen([OURS, "cat", file, *options], stdout=target)
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status != 0:
+        sys.exit(f"{file} {options} failed")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def run_to_cat(file):
+    start = time.perf_counter()
+    ours = subprocess.Popen([OURS, "cat", file], stdout=subprocess.PIPE)
+    with open("/dev/null", "wb") as target:
+        cat = subprocess.Popen(["cat"], stdin=ours.stdout, stdout=target)
+    ours.stdout.close()
+    _, status, usage = os.wait4(ours.pid, 0)
+    cat.wait()
+    if status != 0:
+        sys.exit(f"{file} failed")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def in_turns(rounds, variants):
+    """Medians of the seconds and the highest memory of each."""
+    taken = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, variant in variants.items():
+            taken[name].append(variant())
+    seconds = {name: statistics.median(time for time, _ in runs) for name, runs in taken.items()}
+    memory = {name: round(max(peak for _, peak in runs)) for name, runs in taken.items()}
+    return seconds, memory
+
+
+def threads_and_pipes(rounds):
+    record = {}
+    for name in SETS + MORE:
+        file = CACHE / "sets" / f"{name}.parquet"
+        seconds, memory = in_turns(rounds, {
+            "1 thread": lambda: run(file, "--threads", "1"),
+            "2 threads": lambda: run(file, "--threads", "2"),
+            "to cat": lambda: run_to_cat(file),
+        })
+        out = CACHE / "size.jsonl"
+        run(file, out=out)
+        size = out.stat().st_size
+        out.unlink()
+        gain = round(seconds["1 thread"] / seconds["2 threads"], 2)
+        pipe = round(seconds["to cat"] / seconds["2 threads"], 2)
+        record[name] = {"seconds": seconds, "memory_mib": memory, "gain_of_2_threads": gain,
+                        "to_cat_of_dev_null": pipe, "json_bytes": size}
+        print(f"{name}: {size / seconds['2 threads'] / 1e9:.2f} GB of JSON a second, 2 threads {gain} times as fast "
+              f"as 1, to cat {pipe} of /dev/null, peak {max(memory.values())} MiB", flush=True)
+    return record
+
+
+def length(rounds):
+    """Ten times the rows, a tenth of them at the same length for each row."""
+    record = {}
+    for name in ["vec", "scalar"]:
+        short, long = CACHE / "sets" / f"{name}.parquet", CACHE / "sets-10" / f"{name}.parquet"
+        # Runs of half a second at least, so one thread.
+        seconds, memory = in_turns(rounds, {
+            "rows": lambda: run(short, "--threads", "1"),
+            "ten times the rows": lambda: run(long, "--threads", "1"),
+        })
+        ratio = round(seconds["ten times the rows"] / seconds["rows"] / 10, 3)
+        record[name] = {"seconds": seconds, "memory_mib": memory, "time_for_a_row": ratio}
+        print(f"{name}: ten times the rows take {ratio} of the time for a row, memory {memory}", flush=True)
+    return record
+
+
+def first_row(rounds):
+    """Milliseconds from the start of the program to its first byte."""
+    record = {}
+    files = {name: CACHE / "sets" / f"{name}.parquet" for name in SETS}
+    files |= {f"{name}, ten times the rows": CACHE / "sets-10" / f"{name}.parquet" for name in ["vec", "scalar"]}
+    for name, file in files.items():
+        taken = []
+        for _ in range(rounds * 3):
+            start = time.perf_counter()
+            process = subprocess.Popen([OURS, "cat", file], stdout=subprocess.PIPE)
+            os.read(process.stdout.fileno(), 1)
+            taken.append((time.perf_counter() - start) * 1000)
+            process.kill()
+            process.communicate()
+        record[name] = {"median_ms": round(statistics.median(taken), 1), "worst_ms": round(max(taken), 1)}
+        print(f"{name}: first byte after {record[name]}", flush=True)
+    return record
+
+
+def slow_reader(seconds=5, bytes_a_second=1_000_000):
+    """Peak memory while the reader of stdout takes a megabyte a second."""
+    record = {}
+    for name in SETS:
+        process = subprocess.Popen([OURS, "cat", CACHE / "sets" / f"{name}.parquet"], stdout=subprocess.PIPE)
+        start, taken = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            taken += len(os.read(process.stdout.fileno(), bytes_a_second // 20))
+            time.sleep(max(0, taken / bytes_a_second - (time.perf_counter() - start)))
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+        process.kill()
+        process.communicate()
+        record[name] = {"peak_mib": round(peak / 1024)}
+        print(f"{name}: peak memory with a slow reader {record[name]['peak_mib']} MiB", flush=True)
+    return record
+
+
+def memory(rounds):
+    """Peak memory against the budget."""
+    record = {}
+    for name in SETS + ["vec1536"]:
+        file = CACHE / "sets" / f"{name}.parquet"
+        for options in [["--memory", "8MiB"], ["--memory", "64MiB"], ["--threads", "16"]]:
+            _, peak = run(file, *options)
+            record[f"{name} {' '.join(options)}"] = round(peak)
+    for what, peak in record.items():
+        print(f"{what}: peak {peak} MiB")
+    return record
+
+
+def large(rounds):
+    """One file of more than 2 GB, and how far the limits are."""
+    file = CACHE / "sets-12" / "vec.parquet"
+    seconds, memory = in_turns(rounds, {"2 threads": lambda: run(file)})
+    print(f"vec, {file.stat().st_size / 1e9:.2f} GB: {seconds['2 threads']:.2f} s, peak {memory['2 threads']} MiB")
+    return {"file_bytes": file.stat().st_size, "seconds": seconds, "memory_mib": memory}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--record")
+    parser.add_argument("--large", action="store_true")
+    chosen = parser.parse_args()
+    prepare(chosen.large)
+    record = {"cores": os.cpu_count(), "rounds": chosen.rounds}
+    record["threads and pipes"] = threads_and_pipes(chosen.rounds)
+    record["length"] = length(chosen.rounds)
+    record["first byte"] = first_row(chosen.rounds)
+    record["slow reader"] = slow_reader()
+    record["memory"] = memory(chosen.rounds)
+    if chosen.large:
+        record["large"] = large(min(3, chosen.rounds))
+    if chosen.record:
+        place = ROOT / "benches/record" / f"{chosen.record}.json"
+        place.write_text(json.dumps(record, indent=1) + "\n")
+
+
+main()
