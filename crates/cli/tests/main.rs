@@ -5,5 +5,6 @@
 mod errors;
 mod pipeline;
 mod program;
+mod rows;
 mod signals;
 mod talk;

@@ -1,0 +1,122 @@
+//! How `cat` prints rows: formats, threads and memory.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::builder::{Float32Builder, ListBuilder};
+use arrow_array::{Int64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use serde_json::Value;
+
+use crate::program::{Place, example, example_rows};
+
+#[test]
+fn one_json_array_holds_all_rows_and_an_empty_one_none() {
+    let place = Place::new();
+    let example = example();
+    let cat = ["cat", example.to_str().unwrap(), "--format", "json"];
+    let array = place.run(&cat).ok().stdout;
+    let rows: Vec<Value> = serde_json::from_str(&array).unwrap();
+    let lines = example_rows();
+    assert!(
+        rows.iter().eq(lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect::<Vec<Value>>()
+            .iter())
+    );
+    assert_eq!(place.run(&[&cat[..], &["-n", "0"]].concat()).ok().stdout, "[]\n");
+}
+
+#[test]
+fn an_arrow_stream_is_binary_and_takes_no_options_for_json() {
+    let place = Place::new();
+    let example = example();
+    let cat = ["cat", example.to_str().unwrap(), "--format", "arrow"];
+    let output = place.command(&cat).output().unwrap();
+    assert!(output.status.success());
+    let stream = arrow_ipc::reader::StreamReader::try_new(output.stdout.as_slice(), None).unwrap();
+    let rows: usize = stream.map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(rows, 21_001);
+    for option in [["--int64", "string"], ["--nulls", "drop"], ["--vectors", "base64"]] {
+        place.run(&[&cat[..], &option].concat()).fails(2, &[option[0], "--format arrow", "hint"]);
+    }
+    let run = ["run", "example", "--all", "--to", "tos://demo/x", "--embedded"];
+    place
+        .run(&[&run[..], &["--format", "arrow", "--int64", "string"]].concat())
+        .fails(2, &["--int64"]);
+    place
+        .run(&[&run[..], &["--format", "arrow", "--file-type", "json"]].concat())
+        .fails(2, &["--format arrow", "Parquet"]);
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0, "nothing was begun");
+}
+
+#[test]
+fn sizes_are_checked_like_any_other_option() {
+    let place = Place::new();
+    let example = example();
+    let cat = ["cat", example.to_str().unwrap(), "-n", "2", "--memory"];
+    place.run(&[&cat[..], &["much"]].concat()).fails(2, &["--memory", "much"]);
+    let little = place.run(&[&cat[..], &["1KiB"]].concat()).ok();
+    assert_eq!(little.stdout.lines().count(), 2);
+    assert!(little.stderr.contains("--memory is less than one batch"), "{}", little.stderr);
+    assert_eq!(place.run(&[&cat[..], &["32MB"]].concat()).ok().stderr, "");
+}
+
+/// One row group that is far larger than the budgets below.
+fn write_large(path: &Path) {
+    let mut vectors = ListBuilder::new(Float32Builder::new());
+    for row in 0..40_000_u16 {
+        (0..256_u16).for_each(|item| vectors.values().append_value(f32::from(row ^ item) * 0.37));
+        vectors.append(true);
+    }
+    let ids = Int64Array::from_iter_values(0..40_000);
+    let columns = [("id", Arc::new(ids) as _), ("vector", Arc::new(vectors.finish()) as _)];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
+    let file = File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    assert_eq!(writer.close().unwrap().num_row_groups(), 1);
+}
+
+/// The highest memory of a running process, in KiB.
+#[cfg(target_os = "linux")]
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_within_the_budget_and_32_mib_however_slow_the_reader_is() {
+    let place = Place::new();
+    let file = place.path("large.parquet");
+    write_large(&file);
+    let path = file.to_str().unwrap();
+    let expected = place.run(&["cat", path]).ok().stdout;
+    assert!(expected.len() > 60 << 20);
+    for (budget, options) in
+        [(64, &["--threads", "2"][..]), (64, &["--threads", "12"]), (8, &["--memory", "8MiB"])]
+    {
+        let mut child = place.command(&[&["cat", path], options].concat()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        // A slow start fills every queue and buffer there is.
+        std::thread::sleep(Duration::from_millis(300));
+        let mut printed = vec![0; expected.len()];
+        let mut highest = 0;
+        for chunk in printed.chunks_mut(8 << 20) {
+            // More than a pipe holds is still to come, so the process is there.
+            highest = peak(child.id()) / 1024;
+            stdout.read_exact(chunk).unwrap();
+        }
+        assert!(child.wait().unwrap().success());
+        assert!(printed == expected.as_bytes(), "{options:?}");
+        assert!(highest <= budget + 32, "{highest} MiB with {options:?}");
+    }
+}
