@@ -1,6 +1,6 @@
 //! The command line as it is typed.
 
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
@@ -134,12 +134,23 @@ pub(crate) struct ServiceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub(crate) struct TransferArgs {
-    /// Objects downloaded at once
+    /// Parts of objects downloaded at once
     #[arg(short, long, default_value = "4", env = "VIKING_EXPORT_JOBS")]
     pub(crate) jobs: NonZeroU16,
+    /// Larger objects are downloaded in parts of this size; a stop loses at most one for each job
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
+    pub(crate) part_size: NonZeroU64,
     /// How often a request is repeated after a passing fault
     #[arg(long, default_value_t = 5)]
     pub(crate) retries: u8,
+}
+
+/// Parts below a mebibyte would be mostly requests.
+fn part_size(text: &str) -> Result<NonZeroU64, String> {
+    let size: ByteSize = text.parse()?;
+    NonZeroU64::new(size.as_u64())
+        .filter(|size| size.get() >= 1 << 20)
+        .ok_or_else(|| "it must be 1MiB or more".to_owned())
 }
 
 /// What to export.

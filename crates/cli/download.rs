@@ -1,14 +1,14 @@
 //! Downloads the objects of a run folder, and the verb fetch.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
 use viking_api::{TaskId, TosPath};
-use viking_fetch::{Bucket, Event, Observer};
+use viking_fetch::{Bucket, Event, FetchOptions, Landed, Observer};
 
 use crate::Context;
 use crate::args::{FetchArgs, TransferArgs};
@@ -29,12 +29,29 @@ pub(crate) struct Meter {
     objects: AtomicUsize,
     objects_total: AtomicUsize,
     is_to_file: bool,
+    /// Objects that landed, with their places in the receipt.
+    landed: Mutex<Vec<(usize, Landed)>>,
 }
 
 impl Meter {
     /// `is_to_file` tells that no rows go to stdout meanwhile.
     pub(crate) fn new(is_to_file: bool) -> Self {
         Self { is_to_file, ..Self::default() }
+    }
+
+    fn landed(&self) -> MutexGuard<'_, Vec<(usize, Landed)>> {
+        self.landed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the checksums of what landed in the receipt.
+    pub(crate) fn note_checksums(&self, folder: &mut RunFolder) {
+        let mut objects = folder.receipt.objects.as_mut();
+        for (place, landed) in self.landed().iter() {
+            if let Some(object) = objects.as_mut().and_then(|objects| objects.get_mut(*place)) {
+                object.crc64 = Some(landed.crc64.to_string());
+                object.crc64_compared = landed.is_compared;
+            }
+        }
     }
 
     fn progress(&self) -> Progress {
@@ -112,14 +129,15 @@ pub(crate) async fn load(
         }
     }
     if missing.is_empty() {
-        return Ok(());
+        return Ok(viking_fetch::remove_partial(&folder.path)?);
     }
     let bucket = open()?;
     let places: Vec<usize> = missing.into_iter().collect();
     let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
     let observer = Watch { meter, report, places: &places, landed };
-    let jobs = NonZeroUsize::from(args.jobs);
-    let mut fetched = viking_fetch::fetch(&bucket, &wanted, &folder.path, jobs, &observer).await?;
+    let options = FetchOptions { jobs: args.jobs.into(), part_bytes: args.part_size };
+    let mut fetched =
+        viking_fetch::fetch(&bucket, &wanted, &folder.path, &options, &observer).await?;
     if fetched.failed.is_empty() {
         return Ok(());
     }
@@ -147,7 +165,19 @@ impl Observer for Watch<'_> {
             Event::Received { bytes } => {
                 self.meter.bytes.fetch_add(*bytes, Ordering::Relaxed);
             }
-            Event::Finished { index, object } => {
+            Event::Resumed { object, bytes } => {
+                self.meter.bytes.fetch_add(*bytes, Ordering::Relaxed);
+                let text = format!(
+                    "{} of {} are here already",
+                    indicatif::HumanBytes(*bytes),
+                    object.name
+                );
+                let fields = json!({"key": object.key, "bytes": bytes});
+                self.report.detail("resumed", &text, fields);
+            }
+            Event::Finished { landed, object } => {
+                let place = self.places[landed.index];
+                self.meter.landed().push((place, *landed));
                 self.meter.objects.fetch_add(1, Ordering::Relaxed);
                 let text =
                     format!("landed {} ({})", object.name, indicatif::HumanBytes(object.size));
@@ -157,7 +187,7 @@ impl Observer for Watch<'_> {
                     json!({"key": object.key, "bytes": object.size}),
                 );
                 if let Some(landed) = &self.landed {
-                    landed.send(self.places[*index]).unwrap_or(());
+                    landed.send(place).unwrap_or(());
                 }
             }
             Event::Failed { object, error } => {
@@ -198,7 +228,10 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     folder.save()?;
     let meter = Meter::new(true);
     let loading = load(&open, &folder, &args.transfer, &meter, report, None);
-    meter.show(report, loading).await?;
+    let loaded = meter.show(report, loading).await;
+    meter.note_checksums(&mut folder);
+    folder.save()?;
+    loaded?;
     let objects = folder.receipt.objects.as_ref().map_or(0, Vec::len);
     report.note("fetched", &format!("{objects} objects in {dir}"), json!({"objects": objects}));
     Ok(())

@@ -136,6 +136,7 @@ async fn go_on(
     let meter = Arc::new(Meter::new(going.output.is_file()));
     let work = load_and_print(context, &folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await?;
+    meter.note_checksums(&mut folder);
     prove(context, &mut folder, &printed, going)
 }
 

@@ -48,6 +48,12 @@ pub(crate) struct ObjectRecord {
     pub(crate) name: String,
     pub(crate) size: u64,
     pub(crate) etag: Option<String>,
+    /// The CRC-64/XZ of its bytes, spelled as TOS does.
+    #[serde(default)]
+    pub(crate) crc64: Option<String>,
+    /// TOS sent a checksum, and it was the same.
+    #[serde(default)]
+    pub(crate) crc64_compared: bool,
     /// Rows, once they were counted.
     #[serde(default)]
     pub(crate) rows: Option<u64>,
@@ -67,7 +73,7 @@ impl ObjectRecord {
 impl From<RemoteObject> for ObjectRecord {
     fn from(object: RemoteObject) -> Self {
         let RemoteObject { key, name, size, etag } = object;
-        Self { key, name, size, etag, rows: None }
+        Self { key, name, size, etag, crc64: None, crc64_compared: false, rows: None }
     }
 }
 

@@ -48,6 +48,21 @@ impl HttpConnector for Connector {
     }
 }
 
+/// What TOS says the CRC-64 of the whole object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ServiceCrc64(pub(crate) u64);
+
+/// The header has one name in TOS's S3 interface and another in its own.
+fn service_crc64(response: &HttpResponse) -> Option<u64> {
+    // A part may come with the checksum of the part.
+    if response.status() != reqwest::StatusCode::OK {
+        return None;
+    }
+    let names = ["x-amz-hash-crc64ecma", "x-tos-hash-crc64ecma"];
+    let value = names.iter().find_map(|name| response.headers().get(*name))?;
+    value.to_str().ok()?.trim().parse().ok()
+}
+
 /// Turns every answer that is not a success into an error that carries a [`Refusal`].
 #[derive(Debug)]
 struct Service(HttpClient);
@@ -55,7 +70,10 @@ struct Service(HttpClient);
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let response = self.0.execute(request).await?;
+        let mut response = self.0.execute(request).await?;
+        if let Some(crc64) = service_crc64(&response) {
+            response.extensions_mut().insert(ServiceCrc64(crc64));
+        }
         if response.status().is_success() {
             return Ok(response);
         }

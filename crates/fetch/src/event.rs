@@ -1,5 +1,6 @@
 //! What an observer sees of a download.
 
+use crate::download::Landed;
 use crate::error::Error;
 use crate::listing::RemoteObject;
 
@@ -16,14 +17,21 @@ pub enum Event<'a> {
     },
     /// An object stands complete under its final name.
     Finished {
-        /// Its place in the list.
-        index: usize,
+        /// Its place in the list, and its checksum.
+        landed: Landed,
         /// The object.
         object: &'a RemoteObject,
     },
     /// Bytes arrived.
     Received {
         /// How many.
+        bytes: u64,
+    },
+    /// Parts of an object are on the disk from an earlier download, and are whole.
+    Resumed {
+        /// The object.
+        object: &'a RemoteObject,
+        /// How many bytes they have.
         bytes: u64,
     },
     /// The download of an object begins.

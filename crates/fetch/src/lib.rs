@@ -3,15 +3,15 @@
 //!
 //! [`Bucket::open`] is the one place where an address is built: TOS takes buckets in the host
 //! name only. [`Bucket::list`] lists an export in number-aware order and does not believe an
-//! empty list. [`fetch`] downloads many objects at once; a file stands under its final name only
-//! when it is complete, checked and on the disk. An [`Observer`] sees every step.
+//! empty list. [`fetch`] downloads parts of many objects at once and, after any stop, goes on with the
+//! parts that are missing; a file stands under its final name only when it is complete, checked and on
+//! the disk. An [`Observer`] sees every step.
 //!
 //! The crate knows nothing of Arrow, and of Parquet only the four bytes at both ends. It never
 //! prints and never reads the environment.
 //!
 //! ```
-//! use std::num::NonZeroUsize;
-//! use viking_fetch::{Bucket, BucketOptions, Keys, NoObserver, fetch};
+//! use viking_fetch::{Bucket, BucketOptions, FetchOptions, Keys, NoObserver, fetch};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,8 +25,8 @@
 //! // The endpoint of a region is `tos_endpoint("cn-beijing")`.
 //! let bucket = Bucket::open("bucket", &BucketOptions::new(endpoint, "cn-beijing", keys))?;
 //! let listing = bucket.list("exports/run-1").await?;
-//! let jobs = NonZeroUsize::new(4).unwrap();
-//! let report = fetch(&bucket, &listing.objects, folder.path(), jobs, &NoObserver).await?;
+//! let options = FetchOptions::default();
+//! let report = fetch(&bucket, &listing.objects, folder.path(), &options, &NoObserver).await?;
 //! assert!(report.failed.is_empty());
 //! assert!(folder.path().join("0.json").exists());
 //! # Ok(())
@@ -40,11 +40,13 @@ mod connection;
 mod download;
 mod error;
 mod event;
+mod journal;
 mod listing;
 mod schedule;
 
 pub use bucket::{Bucket, BucketOptions, Keys, tos_endpoint};
+pub use download::{Landed, remove_partial};
 pub use error::{Cause, Error, ErrorClass, Refusal};
 pub use event::{Event, NoObserver, Observer};
 pub use listing::{Listing, RemoteObject};
-pub use schedule::{Report, fetch};
+pub use schedule::{FetchOptions, Report, fetch};

@@ -7,7 +7,10 @@
 //! - [`JsonLines`] turns one batch into JSON Lines in a byte buffer; its module states the
 //!   output contract.
 //! - [`Printer`] prints many files, Parquet and JSON exports alike, as one ordered stream with
-//!   a limit, an offset and a choice of columns.
+//!   a limit, an offset and a choice of columns: on all cores, within a memory budget, as JSON Lines,
+//!   one JSON array or an Arrow IPC stream.
+//!
+//! Each of them has an example that runs.
 //!
 //! The crate is synchronous. It reads through the small [`Source`] trait, which files and
 //! [`bytes::Bytes`] implement, and knows no network. It never prints, exits or reads the

@@ -2,18 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use viking_emulator::{Collections, Emulator, Options};
 use viking_fetch::{
-    Bucket, BucketOptions, Error, ErrorClass, Event, Keys, NoObserver, Observer, RemoteObject,
-    Report, fetch,
+    Bucket, BucketOptions, Error, ErrorClass, Event, FetchOptions, Keys, NoObserver, Observer,
+    RemoteObject, Report, fetch,
 };
 
-const JOBS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+const OPTIONS: FetchOptions = FetchOptions {
+    jobs: NonZeroUsize::new(3).unwrap(),
+    part_bytes: NonZeroU64::new(1_000_000).unwrap(),
+};
 
 async fn emulator(faults: &[&str]) -> Emulator {
     let mut options = Options::new(Collections::folder("nowhere"));
@@ -45,7 +50,7 @@ fn bytes(length: usize) -> Vec<u8> {
 
 async fn load(bucket: &Bucket, folder: &Path) -> Report {
     let listing = bucket.list("exports/run").await.unwrap();
-    fetch(bucket, &listing.objects, folder, JOBS, &NoObserver).await.unwrap()
+    fetch(bucket, &listing.objects, folder, &OPTIONS, &NoObserver).await.unwrap()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -77,7 +82,7 @@ async fn objects_arrive_whole_in_order_and_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let report = load(&bucket, folder.path()).await;
     assert!(report.failed.is_empty());
-    assert_eq!(report.finished.len(), 6);
+    assert_eq!(report.landed.len(), 6);
     for number in [0, 1, 2, 9, 10] {
         let file = std::fs::read(folder.path().join(format!("{number}.parquet"))).unwrap();
         assert_eq!(file, bytes(100_000 + number));
@@ -165,7 +170,8 @@ async fn an_object_that_changed_after_it_was_listed_is_not_taken() {
     other[500] ^= 1;
     emulator.put("demo", "exports/run/0.parquet", &other).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let report = fetch(&bucket, &listing.objects, folder.path(), JOBS, &NoObserver).await.unwrap();
+    let report =
+        fetch(&bucket, &listing.objects, folder.path(), &OPTIONS, &NoObserver).await.unwrap();
     let (object, error) = &report.failed[0];
     assert_eq!((object.name.as_str(), error.class()), ("0.parquet", ErrorClass::Data), "{error}");
     let code = error.refusal().map(|refusal| refusal.code.as_str());
@@ -182,7 +188,8 @@ async fn half_a_parquet_file_is_noticed() {
     emulator.put("demo", "exports/run/1.parquet", &bytes(1_000)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let report = load(&bucket(&emulator), folder.path()).await;
-    assert_eq!(report.finished, [1], "the others are loaded all the same");
+    let landed: Vec<_> = report.landed.iter().map(|landed| landed.index).collect();
+    assert_eq!(landed, [1], "the others are loaded all the same");
     assert!(matches!(&report.failed[0].1, Error::Damaged { .. }), "{:?}", report.failed);
 }
 
@@ -205,7 +212,7 @@ async fn a_folder_that_cannot_be_made_is_a_local_fault() {
     let listing = bucket.list("exports/run").await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let folder = file.path().join("below a file");
-    let error = fetch(&bucket, &listing.objects, &folder, JOBS, &NoObserver).await.unwrap_err();
+    let error = fetch(&bucket, &listing.objects, &folder, &OPTIONS, &NoObserver).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Local, "{error}");
 }
 
@@ -218,8 +225,8 @@ async fn the_observer_sees_every_step() {
             let mut steps = self.0.lock().unwrap();
             match event {
                 Event::Started { object } => steps.0.push(format!("started {}", object.name)),
-                Event::Finished { index, object } => {
-                    steps.0.push(format!("finished {index} {}", object.name));
+                Event::Finished { landed, object } => {
+                    steps.0.push(format!("finished {} {}", landed.index, object.name));
                 }
                 Event::Received { bytes } => steps.1 += bytes,
                 _ => steps.0.push("other".to_owned()),
@@ -232,7 +239,7 @@ async fn the_observer_sees_every_step() {
     let listing = bucket.list("exports/run").await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let steps = Steps::default();
-    fetch(&bucket, &listing.objects, folder.path(), JOBS, &steps).await.unwrap();
+    fetch(&bucket, &listing.objects, folder.path(), &OPTIONS, &steps).await.unwrap();
     let steps = steps.0.lock().unwrap();
     assert_eq!(steps.0, ["started 0.parquet", "finished 0 0.parquet"]);
     assert_eq!(steps.1, 70_000);
@@ -261,4 +268,138 @@ fn secrets_do_not_show_in_debug_output() {
     );
     assert!(text.contains("AKLTpublic"));
     assert!(!text.contains("hush"), "{text}");
+}
+
+/// Counts the bytes that arrive and those that were there.
+#[derive(Default)]
+struct Bytes {
+    received: AtomicU64,
+    resumed: AtomicU64,
+    arrived: Notify,
+}
+
+impl Observer for Bytes {
+    fn on_event(&self, event: &Event<'_>) {
+        match event {
+            Event::Received { bytes } => self.received.fetch_add(*bytes, Ordering::Relaxed),
+            Event::Resumed { bytes, .. } => self.resumed.fetch_add(*bytes, Ordering::Relaxed),
+            _ => 0,
+        };
+        self.arrived.notify_one();
+    }
+}
+
+impl Bytes {
+    async fn have_arrived(&self, bytes: u64) {
+        while self.received.load(Ordering::Relaxed) < bytes {
+            self.arrived.notified().await;
+        }
+    }
+}
+
+/// Loads on a runtime of its own and stops everything once `stop_after` bytes have arrived. Nothing of it
+/// is still at work afterwards.
+fn load_until(stop_after: u64, options: BucketOptions, folder: &Path) -> (Bytes, Option<Report>) {
+    let folder = folder.to_owned();
+    let thread = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        let seen = Bytes::default();
+        let report = runtime.block_on(async {
+            let bucket = Bucket::open("demo", &options).unwrap();
+            let mut objects = bucket.list("exports/run").await.unwrap().objects;
+            objects.retain(|object| !folder.join(&object.name).exists());
+            tokio::select! {
+                report = fetch(&bucket, &objects, &folder, &OPTIONS, &seen) => Some(report.unwrap()),
+                () = seen.have_arrived(stop_after) => None,
+            }
+        });
+        drop(runtime);
+        (seen, report)
+    });
+    thread.join().unwrap()
+}
+
+#[tokio::test]
+async fn parts_arrive_in_their_places_and_their_checksum_is_compared() {
+    let emulator = emulator(&[]).await;
+    for (name, length) in [("0", 999_999), ("1", 1_000_000), ("2", 1_000_001), ("3", 7_654_321)] {
+        emulator.put("demo", &format!("exports/run/{name}.parquet"), &bytes(length)).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let report = load(&bucket(&emulator), folder.path()).await;
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    assert!(report.landed.iter().all(|landed| landed.is_compared), "{:?}", report.landed);
+    assert_eq!(std::fs::read(folder.path().join("2.parquet")).unwrap(), bytes(1_000_001));
+    assert_eq!(std::fs::read(folder.path().join("3.parquet")).unwrap(), bytes(7_654_321));
+    assert!(!names(folder.path()).contains(&".partial".to_owned()));
+}
+
+#[tokio::test]
+async fn damage_on_the_way_is_noticed_and_the_object_loaded_once_again() {
+    for (length, name) in [(5_000_000, "several parts"), (500_000, "one part")] {
+        let emulator = emulator(&["tos-corrupt=1"]).await;
+        emulator.put("demo", "exports/run/0.parquet", &bytes(length)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let report = load(&bucket(&emulator), folder.path()).await;
+        assert!(report.failed.is_empty(), "{name}: {:?}", report.failed);
+        assert_eq!(std::fs::read(folder.path().join("0.parquet")).unwrap(), bytes(length));
+    }
+    let emulator = emulator(&["tos-corrupt"]).await;
+    emulator.put("demo", "exports/run/0.parquet", &bytes(5_000_000)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let report = load(&bucket(&emulator), folder.path()).await;
+    let (object, error) = &report.failed[0];
+    assert_eq!((object.name.as_str(), error.class()), ("0.parquet", ErrorClass::Data));
+    assert!(error.to_string().contains("CRC-64"), "{error}");
+    assert!(!folder.path().join("0.parquet").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_stopped_anywhere_goes_on_with_what_is_missing() {
+    let emulator = emulator(&[]).await;
+    let (first, second) = (bytes(26_000_000), bytes(2_500_000));
+    emulator.put("demo", "exports/run/0.parquet", &first).unwrap();
+    emulator.put("demo", "exports/run/1.parquet", &second).unwrap();
+    let options = options(&emulator, &emulator.ready().secret_key);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut stops, mut received, mut resumed) = (0, 0, 0);
+    loop {
+        let (seen, report) = load_until(4_000_000, options.clone(), folder.path());
+        received += seen.received.load(Ordering::Relaxed);
+        resumed = resumed.max(seen.resumed.load(Ordering::Relaxed));
+        match report {
+            Some(report) => break assert!(report.failed.is_empty(), "{:?}", report.failed),
+            None => stops += 1,
+        }
+        assert!(stops < 100, "no end in sight");
+    }
+    assert_eq!(std::fs::read(folder.path().join("0.parquet")).unwrap(), first);
+    assert_eq!(std::fs::read(folder.path().join("1.parquet")).unwrap(), second);
+    assert_eq!(names(folder.path()), ["0.parquet", "1.parquet"]);
+    assert!(stops >= 6 && resumed >= 1_000_000, "{stops} stops, {resumed} bytes were there");
+    // Each stop loses at most the parts that were on their way.
+    let lost = stops * 3 * OPTIONS.part_bytes.get();
+    assert!(received <= 28_500_000 + lost, "{received} bytes arrived over {stops} stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_an_object_that_changed_are_not_mixed_with_the_new_ones() {
+    let emulator = emulator(&[]).await;
+    let old = bytes(26_000_000);
+    emulator.put("demo", "exports/run/0.parquet", &old).unwrap();
+    let options = options(&emulator, &emulator.ready().secret_key);
+    let folder = tempfile::tempdir().unwrap();
+    let (_, report) = load_until(8_000_000, options.clone(), folder.path());
+    assert!(report.is_none());
+    let (seen, report) = load_until(8_000_000, options.clone(), folder.path());
+    assert!(report.is_none());
+    assert!(seen.resumed.load(Ordering::Relaxed) > 0, "there are parts on the disk");
+    let mut new = old;
+    new.iter_mut().skip(4).step_by(1_000).take(20_000).for_each(|byte| *byte ^= 0x55);
+    emulator.put("demo", "exports/run/0.parquet", &new).unwrap();
+    let (seen, report) = load_until(u64::MAX, options, folder.path());
+    assert!(report.unwrap().failed.is_empty());
+    assert_eq!(seen.resumed.load(Ordering::Relaxed), 0, "nothing of the old one counts");
+    assert_eq!(std::fs::read(folder.path().join("0.parquet")).unwrap(), new);
 }

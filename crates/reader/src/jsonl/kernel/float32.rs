@@ -1,7 +1,8 @@
 //! Lists of f32 as the shortest text that reads back to the same value: the payload of a vector
 //! database.
 //!
-//! Bench: `benches/peers/` (data sets vec and sparse). Records are in `benches/record/`.
+//! Bench: `cargo bench --bench engine`, f32; `benches/peers/`, data sets vec and sparse. Compiled for AVX2
+//! it takes 0.57 of the time of the same code for any CPU (`benches/record/2026-11-23-avx2.json`).
 //!
 //! How it works. A value is widened to f64 and scaled by a power of ten to `x` in 10^8..10^9. In f64
 //! the scaling is off by less than 1e-6, while half the distance to the next f32, scaled
