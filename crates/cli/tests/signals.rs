@@ -1,9 +1,16 @@
 //! Stops: Ctrl-C, SIGTERM, kill -9, a reader that goes away. Each can be gone on with.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
 
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
 use rustix::process::{Pid, Signal, kill_process};
+
+use serde_json::Value;
 
 use crate::program::{Ended, Place, Service, example, example_rows};
 
@@ -121,4 +128,66 @@ fn ctrl_c_while_printing_ends_at_the_end_of_a_line() {
     assert!(said.ends_with("}\n"));
     assert!(said.lines().count() < 40 * 21_001, "it stopped early");
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+/// One collection of about 30 MB, which the service exports as several objects.
+fn large_collection(place: &Place) -> String {
+    let folder = place.path("collections/large");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut bits = 1_u64;
+    let mut numbers = || {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        bits.cast_signed()
+    };
+    let columns = ["id", "a", "b", "c"].map(|name| {
+        let values = Int64Array::from_iter_values((0..1_000_000).map(|_| numbers()));
+        (name, Arc::new(values) as ArrayRef)
+    });
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = File::create(folder.join("0.parquet")).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    place.path("collections").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn kill_9_again_and_again_loses_only_the_parts_that_were_on_their_way() {
+    let shelf = Place::new();
+    let collections = large_collection(&shelf);
+    let service = Service::start(&[
+        "--collections",
+        &collections,
+        "--object-rows",
+        "300000",
+        "--fault",
+        "tos-slow=20",
+    ]);
+    let place = Place::at(&service);
+    let run = ["run", "large", "--all", "--to", "tos://demo/x", "--dir", "run", "-o", "rows.jsonl"];
+    let run = [&run[..], &["--part-size", "1MiB", "--jobs", "3", "--force", "-v"]].concat();
+    let (mut kills, mut resumed) = (0, 0);
+    loop {
+        let mut child = place.command(&run).spawn().unwrap();
+        // Longer each time, so that it gets through however slow the machine is.
+        std::thread::sleep(Duration::from_millis(60 + 15 * kills));
+        send(&child, Signal::KILL);
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        resumed += stderr.matches("are here already").count();
+        if child.wait().unwrap().success() {
+            break;
+        }
+        kills += 1;
+        assert!(kills < 100, "no end in sight: {stderr}");
+    }
+    assert!(kills >= 3 && resumed > 0, "{kills} kills, {resumed} objects gone on with");
+    assert!(!place.path("run/.partial").exists());
+    let printed = std::fs::read_to_string(place.path("rows.jsonl")).unwrap();
+    let source = format!("{collections}/large");
+    assert!(printed == place.run(&["cat", &source]).ok().stdout, "every row, once and in order");
+    assert_eq!(place.run(&["list", "large"]).ok().stdout.lines().count(), 1, "one task");
+    let receipt = std::fs::read_to_string(place.path("run/receipt.json")).unwrap();
+    let receipt: Value = serde_json::from_str(&receipt).unwrap();
+    assert_eq!(receipt["finished"]["rows"], 1_000_000);
 }
