@@ -43,6 +43,8 @@ pub struct Report {
 
 /// Downloads `objects` into `folder`, their parts begun in order.
 ///
+/// Two calls must not work in one folder, and one that is dropped may still write for a moment.
+///
 /// Parts that an earlier download of the same objects left in the folder are not loaded again. The
 /// failure of one object does not stop the others, unless it would strike them as well: refused keys,
 /// a full disk, wrong settings.
