@@ -213,7 +213,10 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let dir = args.dir.display();
     context.detach.set(vec![
         format!("what has landed stays in {dir}"),
-        format!("go on: viking-export fetch {from} --dir {dir}"),
+        format!(
+            "go on: viking-export fetch {from} --dir {dir} --part-size {}",
+            args.transfer.part_size
+        ),
     ]);
     let open = || context.service.bucket(from.bucket(), args.transfer.retries);
     let objects = list(&open()?, &from, report).await?;
@@ -224,7 +227,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
         );
     }
     folder.forget_changed(&objects)?;
-    folder.receipt.objects = Some(objects);
+    folder.set_objects(objects);
     folder.save()?;
     let meter = Meter::new(true);
     let loading = load(&open, &folder, &args.transfer, &meter, report, None);

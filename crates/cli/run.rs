@@ -9,7 +9,7 @@ use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPa
 use viking_fetch::Bucket;
 
 use crate::Context;
-use crate::args::{Format, GoingArgs, ResumeArgs, RowArgs, RunArgs};
+use crate::args::{Format, GoingArgs, PART_SIZE, ResumeArgs, RowArgs, RunArgs};
 use crate::download::{Meter, list, load};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
@@ -68,6 +68,9 @@ fn resume_command(dir: &Path, going: &GoingArgs, service: &Service) -> String {
     let mut words = vec!["viking-export".into(), "resume".into(), dir.display().to_string()];
     if let Some(output) = &going.output.output {
         words.extend(["-o".into(), output.display().to_string()]);
+    }
+    if going.transfer.part_size != PART_SIZE {
+        words.extend(["--part-size".into(), going.transfer.part_size.to_string()]);
     }
     if going.discard {
         words.push("--discard".into());
@@ -135,8 +138,12 @@ async fn go_on(
     }
     let meter = Arc::new(Meter::new(going.output.is_file()));
     let work = load_and_print(context, &folder, &open, going, output, &meter);
-    let printed = meter.show(report, work).await?;
+    let printed = meter.show(report, work).await;
     meter.note_checksums(&mut folder);
+    if printed.is_err() {
+        folder.save()?;
+    }
+    let printed = printed?;
     prove(context, &mut folder, &printed, going)
 }
 

@@ -1,5 +1,6 @@
 //! The run folder: data files, and `receipt.json`, which says what they are and how far we got.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -189,6 +190,21 @@ impl RunFolder {
         write().map_err(|error| cannot("write", &place, error))
     }
 
+    /// Takes a new list of objects; what is known of those that are still the same is kept.
+    pub(crate) fn set_objects(&mut self, mut now: Vec<ObjectRecord>) {
+        let before = self.receipt.objects.iter().flatten();
+        let before: HashMap<&str, &ObjectRecord> =
+            before.map(|object| (object.key.as_str(), object)).collect();
+        for object in &mut now {
+            if let Some(before) = before.get(object.key.as_str())
+                && before.remote() == object.remote()
+            {
+                *object = ObjectRecord::clone(before);
+            }
+        }
+        self.receipt.objects = Some(now);
+    }
+
     /// Whether the complete file of this object stands in the folder. Files get their names only
     /// when they are complete.
     pub(crate) fn has(&self, object: &ObjectRecord) -> bool {
@@ -197,11 +213,13 @@ impl RunFolder {
 
     /// Removes the files of objects that are not what they were when they landed.
     pub(crate) fn forget_changed(&self, now: &[ObjectRecord]) -> Outcome<()> {
+        let now: HashMap<&str, &ObjectRecord> =
+            now.iter().map(|object| (object.key.as_str(), object)).collect();
         for before in self.receipt.objects.iter().flatten() {
             let is_same =
                 |object: &&ObjectRecord| object.etag == before.etag && object.size == before.size;
-            let found = now.iter().find(|object| object.key == before.key);
-            if found.is_some_and(|object| !is_same(&object)) && self.has(before) {
+            let found = now.get(before.key.as_str());
+            if found.is_some_and(|object| !is_same(object)) && self.has(before) {
                 let path = self.path.join(&before.name);
                 fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
             }

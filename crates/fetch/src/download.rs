@@ -11,7 +11,6 @@ use bytes::Bytes;
 use crc_fast::Digest;
 use futures::TryStreamExt;
 use object_store::{GetOptions, GetRange};
-use tokio::sync::OnceCell;
 
 use crate::bucket::Bucket;
 use crate::connection::ServiceCrc64;
@@ -49,7 +48,8 @@ pub(crate) struct Download<'a> {
     place: PathBuf,
     partial: PathBuf,
     observer: &'a dyn Observer,
-    opened: OnceCell<Opened>,
+    /// While parts of it are on their way.
+    opened: tokio::sync::Mutex<Option<Arc<Opened>>>,
     parts_left: AtomicUsize,
     has_failed: AtomicBool,
     /// What TOS says the checksum is.
@@ -81,7 +81,7 @@ impl<'a> Download<'a> {
             place: folder.join(&object.name),
             partial: folder.join(PARTIAL),
             observer,
-            opened: OnceCell::new(),
+            opened: tokio::sync::Mutex::default(),
             has_failed: AtomicBool::new(false),
             service_crc64: Mutex::new(None),
         }
@@ -102,6 +102,10 @@ impl<'a> Download<'a> {
             return Ok(None);
         }
         let loaded = self.load_part(part).await;
+        if !matches!(loaded, Ok(None)) {
+            // Files are open for the objects that are on their way, not for all that ever were.
+            self.opened.lock().await.take();
+        }
         if loaded.is_err() && self.has_failed.swap(true, Ordering::Relaxed) {
             // One error for each object.
             return Ok(None);
@@ -110,7 +114,7 @@ impl<'a> Download<'a> {
     }
 
     async fn load_part(&self, part: usize) -> Result<Option<Landed>, Error> {
-        let opened = self.opened.get_or_try_init(|| self.open()).await?;
+        let opened = &*self.opened().await?;
         if !lock(&opened.journal).has(part) {
             self.receive(opened, part).await?;
         }
@@ -126,7 +130,13 @@ impl<'a> Download<'a> {
                 for part in 0..self.parts() {
                     self.receive(opened, part).await?;
                 }
-                self.complete(opened).await.map(Some)
+                let landed = self.complete(opened).await;
+                if matches!(landed, Err(Error::Damaged { .. })) {
+                    // What is known to be damaged must not be gone on with.
+                    let cleared = lock(&opened.journal).clear();
+                    cleared.map_err(|error| Error::local("write", &journal(), error))?;
+                }
+                landed.map(Some)
             }
             landed => landed.map(Some),
         }
@@ -138,6 +148,16 @@ impl<'a> Download<'a> {
 
     fn journal_path(&self) -> PathBuf {
         self.partial.join(format!("{}.journal", flat(&self.object.name)))
+    }
+
+    async fn opened(&self) -> Result<Arc<Opened>, Error> {
+        let mut opened = self.opened.lock().await;
+        if let Some(opened) = &*opened {
+            return Ok(Arc::clone(opened));
+        }
+        let new = Arc::new(self.open().await?);
+        *opened = Some(Arc::clone(&new));
+        Ok(new)
     }
 
     async fn open(&self) -> Result<Opened, Error> {
@@ -241,10 +261,11 @@ impl<'a> Download<'a> {
         Ok(Landed { index: self.index, crc64, is_compared: service.is_some() })
     }
 
-    /// The checksum that TOS has: it came with the body, or is asked for where there are several bodies.
+    /// The checksum that TOS has: it came with the body, or is asked for where there were several bodies, or
+    /// none because all of it was on the disk.
     async fn service_crc64(&self) -> Result<Option<u64>, Error> {
-        if self.parts() == 1 {
-            return Ok(*lock(&self.service_crc64));
+        if let Some(crc64) = *lock(&self.service_crc64) {
+            return Ok(Some(crc64));
         }
         let key = &self.object.key;
         let options =

@@ -80,23 +80,8 @@ impl Journal {
         if crcs.iter().all(Option::is_none) {
             part_file.set_len(0)?;
         }
-        let mut journal = Self { path: path.to_owned(), file: File::create(path)?, cut, crcs };
-        journal.write_again()?;
-        Ok(journal)
-    }
-
-    fn write_again(&mut self) -> io::Result<()> {
-        let mut text = serde_json::to_vec(&self.cut)?;
-        text.push(b'\n');
-        for (part, crc) in self.crcs.iter().enumerate() {
-            if let Some(crc64) = *crc {
-                serde_json::to_writer(&mut text, &Line { part, crc64 })?;
-                text.push(b'\n');
-            }
-        }
-        self.file.set_len(0)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&text)
+        let file = write_new(path, &cut, &crcs)?;
+        Ok(Self { path: path.to_owned(), file, cut, crcs })
     }
 
     /// Notes a finished part. One write, so that a kill leaves the whole line or none of it.
@@ -110,7 +95,8 @@ impl Journal {
     /// Forgets all parts.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.crcs.fill(None);
-        self.write_again()
+        self.file = write_new(&self.path, &self.cut, &self.crcs)?;
+        Ok(())
     }
 
     pub(crate) fn has(&self, part: usize) -> bool {
@@ -139,6 +125,24 @@ impl Journal {
     }
 }
 
+/// Writes a whole journal and puts it in the place of the old one: a kill leaves one of the two. Returns
+/// the new one, open at its end.
+fn write_new(path: &Path, cut: &Cut, crcs: &[Option<u64>]) -> io::Result<File> {
+    let mut text = serde_json::to_vec(cut)?;
+    text.push(b'\n');
+    for (part, crc) in crcs.iter().enumerate() {
+        if let Some(crc64) = *crc {
+            serde_json::to_writer(&mut text, &Line { part, crc64 })?;
+            text.push(b'\n');
+        }
+    }
+    let new = path.with_extension("journal.new");
+    let mut file = File::create(&new)?;
+    file.write_all(&text)?;
+    fs::rename(&new, path)?;
+    Ok(file)
+}
+
 /// The lines of a journal about the same object; `None` if there is no such journal.
 fn read(path: &Path, cut: &Cut) -> Option<Vec<Line>> {
     let mut lines = BufReader::new(File::open(path).ok()?).lines();
@@ -146,8 +150,13 @@ fn read(path: &Path, cut: &Cut) -> Option<Vec<Line>> {
     if &head != cut {
         return None;
     }
-    // A torn line is the last one.
-    Some(lines.map_while(|line| serde_json::from_str(&line.ok()?).ok()).collect())
+    // A torn line, of a kill or a full disk, says nothing.
+    Some(
+        lines
+            .map_while(io::Result::ok)
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .collect(),
+    )
 }
 
 /// The checksum of a range of a file; `None` if the file ends before.

@@ -49,6 +49,8 @@ impl Default for ReadOptions {
 pub(crate) struct Decoding {
     /// Rows that are decoded at a time.
     pub(crate) block_rows: usize,
+    /// Threads that may read pages ahead.
+    pub(crate) threads: NonZeroUsize,
     /// Pages may be read ahead, up to this many bytes of them.
     pub(crate) pages_bytes: usize,
     /// Text comes as views into its pages instead of copies.
@@ -127,7 +129,12 @@ impl BatchReader {
     ) -> Result<Self, Error> {
         let columns = choose(file, &footer, options.columns.as_deref())?;
         let plan = Plan::one_by_one(&footer, &columns, options.batch_rows);
-        let decoding = Decoding { block_rows: plan.block_rows, pages_bytes: 0, text_views: false };
+        let decoding = Decoding {
+            block_rows: plan.block_rows,
+            threads: NonZeroUsize::MIN,
+            pages_bytes: 0,
+            text_views: false,
+        };
         Self::decoding(file, source, footer, options, decoding)
     }
 
@@ -149,7 +156,7 @@ impl BatchReader {
         };
         let schema = Arc::new(whole.project(&columns).map_err(|error| damaged(file, error))?);
         let rows_left = part.rows;
-        let pages = Pages::new(decoding.pages_bytes);
+        let pages = Pages::new(decoding.threads, decoding.pages_bytes);
         let decoder =
             guarded(|| build(source, &footer, whole, &columns, &part, decoding.block_rows, &pages))
                 .map_err(|panic| damaged(file, panic))?

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{Field, Fields, Schema, SchemaRef};
 
@@ -36,7 +36,10 @@ impl ArrowStream {
 
     /// Adds a batch of `file`.
     pub(crate) fn add(&mut self, file: &str, batch: &RecordBatch) -> Result<(), Error> {
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec());
+        // Without columns there is nothing else to tell the rows by.
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let (schema, columns) = (Arc::clone(&self.schema), batch.columns().to_vec());
+        let batch = RecordBatch::try_new_with_options(schema, columns, &rows);
         let batch = batch.map_err(|error| Error::SchemaChanged {
             file: file.to_owned(),
             detail: format!("an Arrow stream has one schema ({error})"),

@@ -1,13 +1,15 @@
 //! The pages of the chosen column chunks, decompressed ahead of the decoder by threads that have
 //! nothing better to do.
 //!
-//! Decoding is one thread's work at a time; reading and decompressing are a third of it or more, and
-//! each column's pages are independent of the others'. A decoder that finds no page ready reads it
-//! itself, so nothing depends on the help.
+//! Decoding is one thread's work at a time; reading and decompressing are a third of it or more. The pages
+//! of a column chunk are read in turn by several lanes, each with a reader of its own that skips the pages of
+//! the others, so that more than one page of one column can be decompressed at a time. A decoder that finds
+//! its page not ready reads it itself, so nothing depends on the help.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 
 use parquet::arrow::arrow_reader::RowGroups;
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
@@ -15,79 +17,158 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use crate::guard::guarded;
+use crate::guard::{guarded, lock};
 use crate::source::{ParquetInput, Source};
 
-/// No column has more pages ready than this: the one the decoder wants next, and one in the making.
-const PAGES_AHEAD: usize = 2;
+/// More lanes would hold more pages and no more threads would find work.
+const LANES_MAX: usize = 4;
 
 /// The columns of one file whose pages may be read ahead, and the bytes held ready of them all.
-#[derive(Default)]
 pub(crate) struct Pages {
-    columns: Mutex<Vec<Arc<Mutex<Chunk>>>>,
+    columns: Mutex<Vec<Arc<Column>>>,
+    lanes: usize,
     ready_bytes: AtomicUsize,
     /// Nothing is read ahead while this many bytes are ready.
     max_bytes: usize,
 }
 
 impl Pages {
-    pub(crate) fn new(max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { max_bytes, ..Self::default() })
+    /// For `threads` threads, which may hold `max_bytes` of pages ready.
+    pub(crate) fn new(threads: NonZeroUsize, max_bytes: usize) -> Arc<Self> {
+        let lanes = if max_bytes == 0 { 1 } else { threads.get().clamp(1, LANES_MAX) };
+        let ready_bytes = AtomicUsize::new(0);
+        Arc::new(Self { columns: Mutex::default(), lanes, ready_bytes, max_bytes })
     }
 
-    /// Reads and decompresses one page that the decoder will want, of the column with the fewest
-    /// pages ready; `false` if there are enough of them.
+    /// Reads and decompresses one page that the decoder will want; `false` if there are enough of them.
     pub(crate) fn read_one(&self) -> bool {
         if self.ready_bytes.load(Ordering::Relaxed) >= self.max_bytes {
             return false;
         }
         let columns = lock(&self.columns).clone();
-        // The decoder holds the lock of a column whose page it reads itself.
-        let free = columns.iter().filter_map(|column| match column.try_lock() {
-            Ok(chunk) => Some(chunk),
-            Err(TryLockError::Poisoned(chunk)) => Some(chunk.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        });
-        let wanted =
-            free.filter(|chunk| chunk.may_read_ahead()).min_by_key(|chunk| chunk.ready.len());
-        match wanted {
-            Some(mut chunk) => {
-                chunk.read_ahead(&self.ready_bytes);
-                true
-            }
-            None => false,
-        }
+        columns.iter().any(|column| column.read_ahead(&self.ready_bytes))
     }
 }
 
-/// The column chunk of one column that is being decoded.
+/// One column: the chunk of it that is being decoded.
+struct Column {
+    lanes: Vec<Mutex<Lane>>,
+    /// The number of the page that the decoder gets next.
+    next: AtomicUsize,
+}
+
+/// Every so many pages of a column chunk.
 #[derive(Default)]
-struct Chunk {
+struct Lane {
     reader: Option<SerializedPageReader<ParquetInput>>,
-    ready: VecDeque<Result<Page>>,
+    /// The number of the page that the reader stands at.
+    position: usize,
+    ready: Option<Ready>,
     /// The decoder has asked for a page, so it is past the rows it may have to skip.
     is_started: bool,
+    /// There is nothing behind that could be read ahead.
+    is_stuck: bool,
     is_read: bool,
 }
 
-impl Chunk {
-    fn may_read_ahead(&self) -> bool {
-        self.is_started && !self.is_read && self.ready.len() < PAGES_AHEAD
+/// A page, and what its header says: a damaged page must not be noticed before it is asked for.
+struct Ready {
+    header: PageMetadata,
+    page: Result<Page>,
+}
+
+impl Column {
+    fn new(lanes: usize) -> Arc<Self> {
+        let lanes = (0..lanes).map(|_| Mutex::default()).collect();
+        Arc::new(Self { lanes, next: AtomicUsize::new(0) })
     }
 
-    fn read_ahead(&mut self, ready_bytes: &AtomicUsize) {
-        let Some(reader) = &mut self.reader else { return };
-        let page = guarded(|| reader.get_next_page());
-        let page = page.unwrap_or_else(|panic| Err(ParquetError::General(panic))).transpose();
-        self.is_read = !matches!(page, Some(Ok(_)));
-        if let Some(page) = page {
-            ready_bytes.fetch_add(length(&page), Ordering::Relaxed);
-            self.ready.push_back(page);
+    /// Reads the first page from the decoder's on that is not ready and that nobody reads.
+    fn read_ahead(&self, ready_bytes: &AtomicUsize) -> bool {
+        let next = self.next.load(Ordering::Acquire);
+        (next..next + self.lanes.len()).any(|page| {
+            // Another thread, or the decoder itself, holds the lock of a page that it reads.
+            let mut lane = match self.lane(page).try_lock() {
+                Ok(lane) => lane,
+                Err(TryLockError::Poisoned(lane)) => lane.into_inner(),
+                Err(TryLockError::WouldBlock) => return false,
+            };
+            // The decoder may have gone on meanwhile, or to the next column chunk. It does neither with
+            // this lane as long as its lock is held.
+            let next = self.next.load(Ordering::Acquire);
+            let is_wanted = (next..next + self.lanes.len()).contains(&page);
+            is_wanted && lane.read_ahead(page, ready_bytes)
+        })
+    }
+
+    fn lane(&self, page: usize) -> &Mutex<Lane> {
+        &self.lanes[page % self.lanes.len()]
+    }
+}
+
+impl Lane {
+    /// Goes to `page`, which is not before the position; `false` if the column chunk ends before.
+    fn go_to(&mut self, page: usize) -> Result<bool> {
+        let Some(reader) = &mut self.reader else { return Ok(false) };
+        while self.position < page {
+            if reader.peek_next_page()?.is_none() {
+                self.is_read = true;
+                return Ok(false);
+            }
+            reader.skip_next_page()?;
+            self.position += 1;
         }
+        Ok(true)
     }
 
-    fn pop(&mut self, ready_bytes: &AtomicUsize) -> Option<Result<Page>> {
-        let page = self.ready.pop_front()?;
+    fn read(&mut self, page: usize) -> Result<Option<Page>> {
+        if self.is_read || !self.go_to(page)? {
+            return Ok(None);
+        }
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        self.position += 1;
+        let page = reader.get_next_page()?;
+        self.is_read = page.is_none();
+        Ok(page)
+    }
+
+    fn read_ahead(&mut self, page: usize, ready_bytes: &AtomicUsize) -> bool {
+        if !self.is_started
+            || self.is_stuck
+            || self.is_read
+            || self.ready.is_some()
+            || self.position > page
+        {
+            return false;
+        }
+        let header = match guarded(|| self.header(page)) {
+            Ok(Ok(Some(header))) => header,
+            // The end, or an error that the decoder finds by itself when it comes here.
+            Ok(_) => {
+                self.is_stuck = true;
+                return false;
+            }
+            Err(_) => PageMetadata { num_rows: None, num_levels: None, is_dict: false },
+        };
+        let read = guarded(|| self.read(page));
+        let read = read.unwrap_or_else(|panic| Err(ParquetError::General(panic))).transpose();
+        let Some(page) = read else { return false };
+        self.is_stuck = page.is_err();
+        ready_bytes.fetch_add(length(&page), Ordering::Relaxed);
+        self.ready = Some(Ready { header, page });
+        true
+    }
+
+    /// What the header of a page says.
+    fn header(&mut self, page: usize) -> Result<Option<PageMetadata>> {
+        if self.is_read || !self.go_to(page)? {
+            return Ok(None);
+        }
+        self.reader.as_mut().map_or(Ok(None), PageReader::peek_next_page)
+    }
+
+    fn take_ready(&mut self, ready_bytes: &AtomicUsize) -> Option<Result<Page>> {
+        let page = self.ready.take()?.page;
         ready_bytes.fetch_sub(length(&page), Ordering::Relaxed);
         Some(page)
     }
@@ -100,15 +181,16 @@ fn length(page: &Result<Page>) -> usize {
 /// Hands the decoder the pages of one column chunk.
 struct ChunkPages {
     pages: Arc<Pages>,
-    chunk: Arc<Mutex<Chunk>>,
+    column: Arc<Column>,
 }
 
 impl ChunkPages {
-    fn with_reader<T>(
-        &self,
-        work: impl FnOnce(&mut SerializedPageReader<ParquetInput>) -> Result<T>,
-    ) -> Result<Option<T>> {
-        lock(&self.chunk).reader.as_mut().map(work).transpose()
+    fn next_page(&self) -> usize {
+        self.column.next.load(Ordering::Acquire)
+    }
+
+    fn go_on(&self) {
+        self.column.next.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -122,61 +204,53 @@ impl Iterator for ChunkPages {
 
 impl PageReader for ChunkPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        let mut chunk = lock(&self.chunk);
-        chunk.is_started = true;
-        if let Some(page) = chunk.pop(&self.pages.ready_bytes) {
-            return page.map(Some);
+        let number = self.next_page();
+        if number == 0 {
+            for lane in &self.column.lanes {
+                lock(lane).is_started = true;
+            }
         }
-        if chunk.is_read {
-            return Ok(None);
-        }
-        let Some(reader) = &mut chunk.reader else { return Ok(None) };
-        reader.get_next_page()
+        let mut lane = lock(self.column.lane(number));
+        lane.is_started = true;
+        let page = match lane.take_ready(&self.pages.ready_bytes) {
+            Some(page) => page.map(Some),
+            None => lane.read(number),
+        };
+        self.go_on();
+        page
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        let mut chunk = lock(&self.chunk);
-        match chunk.ready.front() {
-            Some(Ok(page)) => Ok(Some(metadata(page))),
-            // The error itself comes when the page is asked for.
-            Some(Err(error)) => Err(ParquetError::General(error.to_string())),
-            None if chunk.is_read => Ok(None),
-            None => chunk.reader.as_mut().map_or(Ok(None), PageReader::peek_next_page),
+        let number = self.next_page();
+        let mut lane = lock(self.column.lane(number));
+        match &lane.ready {
+            Some(ready) => Ok(Some(ready.header.clone())),
+            None => lane.header(number),
         }
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
-        let mut chunk = lock(&self.chunk);
-        match chunk.pop(&self.pages.ready_bytes) {
-            Some(page) => page.map(drop),
-            None => chunk.reader.as_mut().map_or(Ok(()), PageReader::skip_next_page),
+        let number = self.next_page();
+        let mut lane = lock(self.column.lane(number));
+        if let Some(page) = lane.take_ready(&self.pages.ready_bytes) {
+            page?;
+        } else if lane.go_to(number)? {
+            lane.position += 1;
+            lane.reader.as_mut().map_or(Ok(()), PageReader::skip_next_page)?;
         }
+        self.go_on();
+        Ok(())
     }
 
     fn supports_deferred_dictionary(&self) -> bool {
-        lock(&self.chunk).reader.as_ref().is_some_and(PageReader::supports_deferred_dictionary)
+        let lane = lock(&self.column.lanes[0]);
+        lane.reader.as_ref().is_some_and(PageReader::supports_deferred_dictionary)
     }
 
     fn take_deferred_dictionary(&mut self) -> Result<Option<Page>> {
-        self.with_reader(PageReader::take_deferred_dictionary).map(Option::flatten)
-    }
-}
-
-/// What the header of a page says of it.
-fn metadata(page: &Page) -> PageMetadata {
-    let levels = usize::try_from(page.num_values()).ok();
-    match page {
-        Page::DataPage { .. } => {
-            PageMetadata { num_rows: None, num_levels: levels, is_dict: false }
-        }
-        Page::DataPageV2 { num_rows, .. } => PageMetadata {
-            num_rows: usize::try_from(*num_rows).ok(),
-            num_levels: levels,
-            is_dict: false,
-        },
-        Page::DictionaryPage { .. } => {
-            PageMetadata { num_rows: None, num_levels: None, is_dict: true }
-        }
+        // A dictionary is the first page, so the first lane is the one that skipped it.
+        let mut lane = lock(&self.column.lanes[0]);
+        lane.reader.as_mut().map_or(Ok(None), PageReader::take_deferred_dictionary)
     }
 }
 
@@ -196,15 +270,15 @@ impl RowGroups for Groups<'_> {
     }
 
     fn column_chunks(&self, column: usize) -> Result<Box<dyn PageIterator>> {
-        let chunk = Arc::default();
-        lock(&self.pages.columns).push(Arc::clone(&chunk));
+        let lanes = Column::new(self.pages.lanes);
+        lock(&self.pages.columns).push(Arc::clone(&lanes));
         Ok(Box::new(ColumnChunks {
             input: Arc::new(ParquetInput(Arc::clone(&self.source))),
             metadata: Arc::clone(self.metadata),
             groups: VecDeque::from(self.numbers.to_vec()),
             column,
             pages: Arc::clone(self.pages),
-            chunk,
+            lanes,
         }))
     }
 
@@ -224,7 +298,7 @@ struct ColumnChunks {
     groups: VecDeque<usize>,
     column: usize,
     pages: Arc<Pages>,
-    chunk: Arc<Mutex<Chunk>>,
+    lanes: Arc<Column>,
 }
 
 impl ColumnChunks {
@@ -232,11 +306,15 @@ impl ColumnChunks {
         let group = self.metadata.row_group(group);
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);
         let column = group.column(self.column);
-        let reader = SerializedPageReader::new(Arc::clone(&self.input), column, rows, None)?;
-        let mut chunk = lock(&self.chunk);
-        while chunk.pop(&self.pages.ready_bytes).is_some() {}
-        *chunk = Chunk { reader: Some(reader), ..Chunk::default() };
-        Ok(Box::new(ChunkPages { pages: Arc::clone(&self.pages), chunk: Arc::clone(&self.chunk) }))
+        for lane in &self.lanes.lanes {
+            let reader = SerializedPageReader::new(Arc::clone(&self.input), column, rows, None)?;
+            let mut lane = lock(lane);
+            lane.take_ready(&self.pages.ready_bytes);
+            *lane = Lane { reader: Some(reader), ..Lane::default() };
+        }
+        self.lanes.next.store(0, Ordering::Release);
+        let column = Arc::clone(&self.lanes);
+        Ok(Box::new(ChunkPages { pages: Arc::clone(&self.pages), column }))
     }
 }
 
@@ -250,7 +328,3 @@ impl Iterator for ColumnChunks {
 }
 
 impl PageIterator for ColumnChunks {}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -15,6 +15,7 @@ use arrow_array::RecordBatch;
 
 use crate::batch::BatchReader;
 use crate::error::Error;
+use crate::guard::lock;
 use crate::jsonl::{Counts, JsonLines};
 use crate::memory::BLOCKS_AHEAD;
 use crate::pages::Pages;
@@ -41,7 +42,8 @@ pub(crate) fn encode(
         file: reader.file().to_owned(),
         pages: reader.pages(),
         lines,
-        blocks_ahead: BLOCKS_AHEAD * threads.get() as u64,
+        // Those that wait, and one more with each thread.
+        blocks_ahead: (BLOCKS_AHEAD - 1) * threads.get() as u64 + 1,
         input: Mutex::new(Input { reader, next: 0, row: first_row, is_done: false }),
         turn: Mutex::new(Turn {
             next: 0,
@@ -200,8 +202,4 @@ impl Drop for EndOnPanic<'_, '_, '_> {
             self.0.turned.notify_all();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

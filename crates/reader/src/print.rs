@@ -269,6 +269,7 @@ impl<W: Write + Send> Printer<W> {
         } else {
             let decoding = Decoding {
                 block_rows: plan.block_rows,
+                threads: plan.threads,
                 pages_bytes: plan.pages_bytes,
                 text_views: true,
             };

@@ -345,14 +345,48 @@ async fn damage_on_the_way_is_noticed_and_the_object_loaded_once_again() {
         assert!(report.failed.is_empty(), "{name}: {:?}", report.failed);
         assert_eq!(std::fs::read(folder.path().join("0.parquet")).unwrap(), bytes(length));
     }
-    let emulator = emulator(&["tos-corrupt"]).await;
-    emulator.put("demo", "exports/run/0.parquet", &bytes(5_000_000)).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let report = load(&bucket(&emulator), folder.path()).await;
-    let (object, error) = &report.failed[0];
-    assert_eq!((object.name.as_str(), error.class()), ("0.parquet", ErrorClass::Data));
-    assert!(error.to_string().contains("CRC-64"), "{error}");
-    assert!(!folder.path().join("0.parquet").exists());
+    for length in [5_000_000, 500_000] {
+        let emulator = emulator(&["tos-corrupt"]).await;
+        emulator.put("demo", "exports/run/0.parquet", &bytes(length)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // The second time as well: what was damaged must not pass for a finished part.
+        for time in ["first", "second"] {
+            let report = load(&bucket(&emulator), folder.path()).await;
+            let (object, error) = &report.failed[0];
+            assert_eq!((object.name.as_str(), error.class()), ("0.parquet", ErrorClass::Data));
+            assert!(error.to_string().contains("CRC-64"), "{time} time: {error}");
+            assert!(!folder.path().join("0.parquet").exists());
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn files_are_open_for_the_objects_on_their_way_and_no_others() {
+    #[derive(Default)]
+    struct Open(AtomicU64);
+    impl Observer for Open {
+        fn on_event(&self, event: &Event<'_>) {
+            if let Event::Finished { .. } = event {
+                let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+                let ours = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+                let ours = ours.filter(|path| path.to_string_lossy().contains("many-objects"));
+                self.0.fetch_max(ours.count() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+    let emulator = emulator(&[]).await;
+    for number in 0..60 {
+        emulator.put("demo", &format!("exports/run/{number}.parquet"), &bytes(1_000)).unwrap();
+    }
+    let bucket = bucket(&emulator);
+    let listing = bucket.list("exports/run").await.unwrap();
+    let folder = tempfile::Builder::new().prefix("many-objects").tempdir().unwrap();
+    let open = Open::default();
+    let report = fetch(&bucket, &listing.objects, folder.path(), &OPTIONS, &open).await.unwrap();
+    assert_eq!(report.landed.len(), 60);
+    let most = open.0.load(Ordering::Relaxed);
+    assert!(most <= 2 * 4, "{most} files were open at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow_ipc::reader::StreamReader;
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::file::properties::{WriterProperties, WriterVersion};
 use viking_reader::{
     BinaryForm, Error, ErrorClass, JsonOptions, Nulls, PrintFormat, PrintOptions, Printer,
 };
@@ -208,6 +210,44 @@ fn any_memory_and_any_threads_print_the_same_and_too_little_is_told() {
             printer.finish().unwrap();
             drop(printer);
             assert!(out == expected.as_bytes(), "{memory} bytes, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn many_small_pages_are_read_in_order_by_any_number_of_threads() {
+    for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+        let properties = WriterProperties::builder()
+            .set_writer_version(version)
+            .set_compression(Compression::SNAPPY)
+            .set_data_page_row_count_limit(100)
+            .set_write_batch_size(50)
+            .set_max_row_group_row_count(Some(9_000))
+            .build();
+        let rows = simple_rows(0, 60_000);
+        let mut file = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut file, rows.schema(), Some(properties)).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        let files = [("pages.parquet", Bytes::from(file))];
+        for (offset, limit) in [(0, None), (1, None), (6_500, Some(9_000)), (33_333, Some(20_000))]
+        {
+            let options = |threads: usize| PrintOptions {
+                offset,
+                limit,
+                // Small blocks, so that there are many.
+                memory: 1_000_000 + 2_200_000 * threads as u64,
+                threads: threads.try_into().unwrap(),
+                ..PrintOptions::default()
+            };
+            let (expected, rows) = print(&files, options(1));
+            assert_eq!(rows.unwrap(), limit.unwrap_or(60_000 - offset));
+            for threads in [2, 3, 4, 6] {
+                for _ in 0..4 {
+                    let (text, _) = print(&files, options(threads));
+                    assert!(text == expected, "{threads} threads, offset {offset}");
+                }
+            }
         }
     }
 }
