@@ -255,7 +255,8 @@ impl<'a> Download<'a> {
         let (file, size, key) =
             (Arc::clone(&opened.file), self.object.size, self.object.key.clone());
         let (partial, place) = (self.part_path(), self.place.clone());
-        blocking(move || settle(&file, size, &key, &partial, &place)).await?;
+        let root = self.partial.parent().unwrap_or(Path::new(".")).to_owned();
+        blocking(move || settle(&file, size, &key, &partial, (&root, &place))).await?;
         let removed = lock(&opened.journal).remove();
         removed.map_err(|error| Error::local("remove", &self.journal_path(), error))?;
         Ok(Landed { index: self.index, crc64, is_compared: service.is_some() })
@@ -326,7 +327,7 @@ fn settle(
     size: u64,
     key: &str,
     partial: &Path,
-    place: &Path,
+    (root, place): (&Path, &Path),
 ) -> Result<(), Error> {
     let local = |action, path: &Path| {
         let path = path.to_owned();
@@ -345,7 +346,14 @@ fn settle(
     let folder = place.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(local("create", folder))?;
     fs::rename(partial, place).map_err(local("rename to", place))?;
-    sync_folder(folder).map_err(local("flush", folder))
+    // Folders between the file and the run folder may be new as well.
+    for folder in folder.ancestors() {
+        sync_folder(folder).map_err(local("flush", folder))?;
+        if folder == root {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn read_ends(file: &mut &File) -> io::Result<Option<([u8; 4], [u8; 4])>> {

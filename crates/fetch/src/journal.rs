@@ -36,7 +36,9 @@ pub(crate) struct Cut {
 impl Cut {
     pub(crate) fn new(object: &RemoteObject, part_bytes: u64) -> Self {
         let RemoteObject { key, size, etag, .. } = object.clone();
-        Self { key, size, etag, part_bytes: part_bytes.max(1) }
+        // Without an ETag nothing tells the parts of two versions apart.
+        let part_bytes = if etag.is_some() { part_bytes.max(1) } else { u64::MAX };
+        Self { key, size, etag, part_bytes }
     }
 
     /// An object without bytes has one part without bytes.
@@ -147,7 +149,7 @@ fn write_new(path: &Path, cut: &Cut, crcs: &[Option<u64>]) -> io::Result<File> {
 fn read(path: &Path, cut: &Cut) -> Option<Vec<Line>> {
     let mut lines = BufReader::new(File::open(path).ok()?).lines();
     let head: Cut = serde_json::from_str(&lines.next()?.ok()?).ok()?;
-    if &head != cut {
+    if &head != cut || cut.etag.is_none() {
         return None;
     }
     // A torn line, of a kill or a full disk, says nothing.
@@ -181,8 +183,12 @@ mod tests {
     use super::*;
 
     fn cut(size: u64, part_bytes: u64) -> Cut {
+        Cut::new(&object(size), part_bytes)
+    }
+
+    fn object(size: u64) -> RemoteObject {
         let (key, name) = ("a/1.parquet".to_owned(), "1.parquet".to_owned());
-        Cut::new(&RemoteObject { key, name, size, etag: Some("e".to_owned()) }, part_bytes)
+        RemoteObject { key, name, size, etag: Some("e".to_owned()) }
     }
 
     fn crc(bytes: &[u8]) -> u64 {
@@ -238,6 +244,9 @@ mod tests {
         let again = Journal::open(&path, cut(10, 4), &mut part_file).unwrap();
         assert_eq!([again.has(0), again.has(1), again.has(2)], [true, false, true]);
         assert_eq!(again.bytes(), 6);
+        // Without an ETag it might be another version.
+        let unknown = RemoteObject { etag: None, ..object(10) };
+        assert_eq!(Cut::new(&unknown, 4).parts(), 1);
         // Another size, other parts, another version: nothing of it counts.
         let other = Cut { etag: Some("f".to_owned()), ..cut(10, 4) };
         for other in [cut(11, 4), cut(10, 5), other] {

@@ -46,7 +46,7 @@ impl Pages {
             return false;
         }
         let columns = lock(&self.columns).clone();
-        columns.iter().any(|column| column.read_ahead(&self.ready_bytes))
+        columns.iter().any(|column| column.read_ahead(self))
     }
 }
 
@@ -66,6 +66,8 @@ struct Lane {
     ready: Option<Ready>,
     /// The decoder has asked for a page, so it is past the rows it may have to skip.
     is_started: bool,
+    /// Bytes of the page before, which the next one is expected to have.
+    last_bytes: usize,
     /// There is nothing behind that could be read ahead.
     is_stuck: bool,
     is_read: bool,
@@ -84,7 +86,7 @@ impl Column {
     }
 
     /// Reads the first page from the decoder's on that is not ready and that nobody reads.
-    fn read_ahead(&self, ready_bytes: &AtomicUsize) -> bool {
+    fn read_ahead(&self, pages: &Pages) -> bool {
         let next = self.next.load(Ordering::Acquire);
         (next..next + self.lanes.len()).any(|page| {
             // Another thread, or the decoder itself, holds the lock of a page that it reads.
@@ -97,7 +99,7 @@ impl Column {
             // this lane as long as its lock is held.
             let next = self.next.load(Ordering::Acquire);
             let is_wanted = (next..next + self.lanes.len()).contains(&page);
-            is_wanted && lane.read_ahead(page, ready_bytes)
+            is_wanted && lane.read_ahead_within(page, pages)
         })
     }
 
@@ -129,7 +131,18 @@ impl Lane {
         self.position += 1;
         let page = reader.get_next_page()?;
         self.is_read = page.is_none();
+        self.last_bytes = page.as_ref().map_or(0, |page| page.buffer().len());
         Ok(page)
+    }
+
+    /// [`Self::read_ahead`], if a page like the one before fits what may be ready.
+    fn read_ahead_within(&mut self, page: usize, pages: &Pages) -> bool {
+        let expected = self.last_bytes;
+        let ready = pages.ready_bytes.fetch_add(expected, Ordering::Relaxed);
+        let is_read =
+            ready + expected <= pages.max_bytes && self.read_ahead(page, &pages.ready_bytes);
+        pages.ready_bytes.fetch_sub(expected, Ordering::Relaxed);
+        is_read
     }
 
     fn read_ahead(&mut self, page: usize, ready_bytes: &AtomicUsize) -> bool {

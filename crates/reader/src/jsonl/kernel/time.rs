@@ -1,4 +1,7 @@
 //! Dates, times, timestamps and durations.
+//!
+//! Bench: `cargo bench --bench engine`, timestamp. Cells hold the years 0 to 9999; the general way, which
+//! they are compared with in the tests, all others.
 
 use arrow_schema::TimeUnit;
 
