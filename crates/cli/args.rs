@@ -145,9 +145,6 @@ pub(crate) struct TransferArgs {
     pub(crate) retries: u8,
 }
 
-/// Unless asked otherwise.
-pub(crate) const PART_SIZE: NonZeroU64 = NonZeroU64::new(16 << 20).unwrap();
-
 /// Parts below a mebibyte would be mostly requests.
 fn part_size(text: &str) -> Result<NonZeroU64, String> {
     let size: ByteSize = text.parse()?;

@@ -6,10 +6,10 @@ use std::sync::mpsc;
 
 use serde_json::json;
 use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPath};
-use viking_fetch::Bucket;
+use viking_fetch::{Bucket, FetchOptions};
 
 use crate::Context;
-use crate::args::{Format, GoingArgs, PART_SIZE, ResumeArgs, RowArgs, RunArgs};
+use crate::args::{Format, GoingArgs, ResumeArgs, RowArgs, RunArgs};
 use crate::download::{Meter, list, load};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
@@ -69,7 +69,7 @@ fn resume_command(dir: &Path, going: &GoingArgs, service: &Service) -> String {
     if let Some(output) = &going.output.output {
         words.extend(["-o".into(), output.display().to_string()]);
     }
-    if going.transfer.part_size != PART_SIZE {
+    if going.transfer.part_size != FetchOptions::default().part_bytes {
         words.extend(["--part-size".into(), going.transfer.part_size.to_string()]);
     }
     if going.discard {

@@ -44,19 +44,6 @@ impl Default for ReadOptions {
     }
 }
 
-/// How rows are decoded, which no batch shows but in its types and its speed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Decoding {
-    /// Rows that are decoded at a time.
-    pub(crate) block_rows: usize,
-    /// Threads that may read pages ahead.
-    pub(crate) threads: NonZeroUsize,
-    /// Pages may be read ahead, up to this many bytes of them.
-    pub(crate) pages_bytes: usize,
-    /// Text comes as views into its pages instead of copies.
-    pub(crate) text_views: bool,
-}
-
 /// An iterator of Arrow record batches of exactly [`ReadOptions::batch_rows`] rows across row
 /// groups; only the last is shorter. After an error it ends.
 ///
@@ -129,36 +116,30 @@ impl BatchReader {
     ) -> Result<Self, Error> {
         let columns = choose(file, &footer, options.columns.as_deref())?;
         let plan = Plan::one_by_one(&footer, &columns, options.batch_rows);
-        let decoding = Decoding {
-            block_rows: plan.block_rows,
-            threads: NonZeroUsize::MIN,
-            pages_bytes: 0,
-            text_views: false,
-        };
-        Self::decoding(file, source, footer, options, decoding)
+        Self::planned(file, source, footer, &columns, options, &plan)
     }
 
-    /// [`Self::with_footer`] with a say in how rows are decoded.
-    pub(crate) fn decoding(
+    /// Reads `columns`, decoded as `plan` says. Those of `options` say nothing here.
+    pub(crate) fn planned(
         file: &str,
         source: Arc<dyn Source>,
         footer: Footer,
+        columns: &[usize],
         options: &ReadOptions,
-        decoding: Decoding,
+        plan: &Plan,
     ) -> Result<Self, Error> {
-        let columns = choose(file, &footer, options.columns.as_deref())?;
         let part = Part::of(&footer, options.offset, options.limit);
         let batch_rows = options.batch_rows.get();
-        let whole = if decoding.text_views {
+        let whole = if plan.text_views {
             &Arc::new(text_as_views(footer.schema()))
         } else {
             footer.schema()
         };
-        let schema = Arc::new(whole.project(&columns).map_err(|error| damaged(file, error))?);
+        let schema = Arc::new(whole.project(columns).map_err(|error| damaged(file, error))?);
         let rows_left = part.rows;
-        let pages = Pages::new(decoding.threads, decoding.pages_bytes);
+        let pages = Pages::new(plan.threads, plan.pages_bytes);
         let decoder =
-            guarded(|| build(source, &footer, whole, &columns, &part, decoding.block_rows, &pages))
+            guarded(|| build(source, &footer, whole, columns, &part, plan.block_rows, &pages))
                 .map_err(|panic| damaged(file, panic))?
                 .map_err(|error| not_read(file, error))?;
         Ok(Self {
@@ -309,11 +290,7 @@ impl Part {
     }
 }
 
-pub(crate) fn choose(
-    file: &str,
-    footer: &Footer,
-    columns: Option<&[String]>,
-) -> Result<Vec<usize>, Error> {
+fn choose(file: &str, footer: &Footer, columns: Option<&[String]>) -> Result<Vec<usize>, Error> {
     let fields = footer.schema().fields();
     let Some(columns) = columns else { return Ok((0..fields.len()).collect()) };
     for column in columns {

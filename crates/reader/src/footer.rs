@@ -206,28 +206,30 @@ fn check_row_groups(footer: &ArrowReaderMetadata, data_end: u64) -> Result<u64, 
 /// in 64 bits end in 2262, and `ENUM` as the text it is.
 fn wanted_schema(schema: &Schema, descriptor: &SchemaDescriptor) -> Schema {
     let mut leaves = descriptor.columns().iter();
+    with_leaves(schema, &mut |data_type| match leaves.next() {
+        Some(leaf) => wanted_leaf(data_type, leaf),
+        None => data_type.clone(),
+    })
+}
+
+/// The schema with `change` made to the type of each leaf, in their order.
+fn with_leaves(schema: &Schema, change: &mut dyn FnMut(&DataType) -> DataType) -> Schema {
     let fields: Fields =
-        schema.fields().iter().map(|field| wanted_field(field, &mut leaves)).collect();
+        schema.fields().iter().map(|field| with_field_leaves(field, change)).collect();
     Schema::new_with_metadata(fields, schema.metadata().clone())
 }
 
-fn wanted_field(field: &FieldRef, leaves: &mut std::slice::Iter<'_, ColumnDescPtr>) -> FieldRef {
+fn with_field_leaves(field: &FieldRef, change: &mut dyn FnMut(&DataType) -> DataType) -> FieldRef {
+    let mut inner = |field: &FieldRef| with_field_leaves(field, change);
     let data_type = match field.data_type() {
-        DataType::List(item) => DataType::List(wanted_field(item, leaves)),
-        DataType::LargeList(item) => DataType::LargeList(wanted_field(item, leaves)),
-        DataType::ListView(item) => DataType::ListView(wanted_field(item, leaves)),
-        DataType::LargeListView(item) => DataType::LargeListView(wanted_field(item, leaves)),
-        DataType::FixedSizeList(item, size) => {
-            DataType::FixedSizeList(wanted_field(item, leaves), *size)
-        }
-        DataType::Map(entries, sorted) => DataType::Map(wanted_field(entries, leaves), *sorted),
-        DataType::Struct(fields) => {
-            DataType::Struct(fields.iter().map(|field| wanted_field(field, leaves)).collect())
-        }
-        other => match leaves.next() {
-            Some(leaf) => wanted_leaf(other, leaf),
-            None => other.clone(),
-        },
+        DataType::List(item) => DataType::List(inner(item)),
+        DataType::LargeList(item) => DataType::LargeList(inner(item)),
+        DataType::ListView(item) => DataType::ListView(inner(item)),
+        DataType::LargeListView(item) => DataType::LargeListView(inner(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(inner(item), *size),
+        DataType::Map(entries, sorted) => DataType::Map(inner(entries), *sorted),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        leaf => change(leaf),
     };
     if &data_type == field.data_type() {
         return Arc::clone(field);
@@ -237,25 +239,10 @@ fn wanted_field(field: &FieldRef, leaves: &mut std::slice::Iter<'_, ColumnDescPt
 
 /// The schema with every text column as views into the pages it was read from.
 pub(crate) fn text_as_views(schema: &Schema) -> Schema {
-    let fields: Fields = schema.fields().iter().map(text_field_as_view).collect();
-    Schema::new_with_metadata(fields, schema.metadata().clone())
-}
-
-fn text_field_as_view(field: &FieldRef) -> FieldRef {
-    let data_type = match field.data_type() {
+    with_leaves(schema, &mut |data_type| match data_type {
         DataType::Utf8 => DataType::Utf8View,
-        DataType::List(item) => DataType::List(text_field_as_view(item)),
-        DataType::LargeList(item) => DataType::LargeList(text_field_as_view(item)),
-        DataType::FixedSizeList(item, size) => {
-            DataType::FixedSizeList(text_field_as_view(item), *size)
-        }
-        DataType::Map(entries, sorted) => DataType::Map(text_field_as_view(entries), *sorted),
-        DataType::Struct(fields) => {
-            DataType::Struct(fields.iter().map(text_field_as_view).collect())
-        }
-        _ => return Arc::clone(field),
-    };
-    Arc::new(Field::clone(field).with_data_type(data_type))
+        other => other.clone(),
+    })
 }
 
 fn wanted_leaf(data_type: &DataType, leaf: &ColumnDescPtr) -> DataType {

@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) block_rows: usize,
     /// Bytes of pages that may be read ahead.
     pub(crate) pages_bytes: usize,
+    /// Text comes as views into its pages instead of copies.
+    pub(crate) text_views: bool,
     /// One page for each column and one batch are more than the budget.
     pub(crate) is_over: bool,
 }
@@ -68,14 +70,16 @@ impl Plan {
                 .unwrap_or(NonZeroUsize::MIN),
             block_rows: usize::try_from(block_rows).unwrap_or(usize::MAX),
             pages_bytes: usize::try_from(pages_bytes).unwrap_or(0),
+            text_views: true,
             is_over,
         }
     }
 
-    /// For one thread that takes its batches one by one.
+    /// For one thread that takes its batches one by one, with the types that the file gives them.
     pub(crate) fn one_by_one(footer: &Footer, columns: &[usize], batch_rows: NonZeroUsize) -> Self {
         let plan = Self::new(footer, columns, batch_rows, NonZeroUsize::MIN, u64::MAX);
         // Batches that are cut from one block need no copy.
-        Self { block_rows: plan.block_rows.max(batch_rows.get()), ..plan }
+        let block_rows = plan.block_rows.max(batch_rows.get());
+        Self { block_rows, text_views: false, ..plan }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
-use crate::batch::{BATCH_ROWS, BatchReader, Decoding, ReadOptions, choose, unknown_column};
+use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
 use crate::compare::first_difference;
 use crate::error::Error;
 use crate::footer::Footer;
@@ -250,30 +250,24 @@ impl<W: Write + Send> Printer<W> {
     ) -> Result<FileRows, Error> {
         let footer = Footer::read(file, &source)?;
         self.compare_schema(file, footer.schema())?;
-        let names = self.chosen(file, footer.schema())?;
-        let columns = choose(file, &footer, Some(&names))?;
+        let columns = self.chosen(file, footer.schema())?;
         let options = &self.options;
         let plan =
             Plan::new(&footer, &columns, options.batch_rows, options.threads, options.memory);
         let rows = footer.rows();
         let read = ReadOptions {
             batch_rows: options.batch_rows,
-            columns: Some(names),
+            columns: None,
             offset: self.skip.min(rows),
             limit: self.left,
         };
         self.skip -= read.offset;
         if options.format == PrintFormat::ArrowStream {
-            let reader = BatchReader::with_footer(file, source, footer, &read)?;
+            let whole = Plan::one_by_one(&footer, &columns, options.batch_rows);
+            let reader = BatchReader::planned(file, source, footer, &columns, &read, &whole)?;
             self.print_stream(file, reader, each)?;
         } else {
-            let decoding = Decoding {
-                block_rows: plan.block_rows,
-                threads: plan.threads,
-                pages_bytes: plan.pages_bytes,
-                text_views: true,
-            };
-            let reader = BatchReader::decoding(file, source, footer, &read, decoding)?;
+            let reader = BatchReader::planned(file, source, footer, &columns, &read, &plan)?;
             self.print_lines(file, reader, read.offset, plan.threads, each)?;
         }
         Ok(FileRows { rows: Some(rows), printed: 0, is_over_memory: plan.is_over })
@@ -411,24 +405,22 @@ impl<W: Write + Send> Printer<W> {
         }
     }
 
-    /// The columns to read, by name, in the file's order.
-    fn chosen(&self, file: &str, schema: &SchemaRef) -> Result<Vec<String>, Error> {
-        let names = || schema.fields().iter().map(|field| field.name().as_str());
+    /// The columns to read, in the file's order.
+    fn chosen(&self, file: &str, schema: &SchemaRef) -> Result<Vec<usize>, Error> {
+        let names = || schema.fields().iter().map(|field| field.name());
         let asked = self.options.columns.iter().flatten().chain(&self.options.drop);
         if let Some(column) = asked.into_iter().find(|&column| names().all(|name| name != column)) {
-            return Err(unknown_column(file, column, names()));
+            return Err(unknown_column(file, column, names().map(String::as_str)));
         }
-        let kept = if self.options.without_vectors {
-            jsonl::without_vectors(schema)
-        } else {
-            names().map(str::to_owned).collect()
-        };
+        let kept = self.options.without_vectors.then(|| jsonl::without_vectors(schema));
         let is_chosen = |name: &String| {
-            let is_named =
-                self.options.columns.as_ref().is_none_or(|columns| columns.contains(name));
-            is_named && !self.options.drop.contains(name)
+            let is_in = |names: &Option<Vec<String>>| {
+                names.as_ref().is_none_or(|names| names.contains(name))
+            };
+            is_in(&kept) && is_in(&self.options.columns) && !self.options.drop.contains(name)
         };
-        Ok(kept.into_iter().filter(is_chosen).collect())
+        let columns = names().enumerate().filter(|(_, name)| is_chosen(name));
+        Ok(columns.map(|(index, _)| index).collect())
     }
 
     fn compare_schema(&mut self, file: &str, schema: &SchemaRef) -> Result<(), Error> {
