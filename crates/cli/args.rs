@@ -1,12 +1,25 @@
 //! The command line as it is typed.
 
-use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use viking_fetch::Jobs;
+
+macro_rules! value_enum {
+    ($name:ident, $default:ident $(, $other:ident)+) => {
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub(crate) enum $name {
+            #[default]
+            $default,
+            $($other,)+
+        }
+    };
+}
 
 /// Export a VikingDB collection and stream its rows as JSON Lines.
 #[derive(Debug, Parser)]
@@ -134,23 +147,52 @@ pub(crate) struct ServiceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub(crate) struct TransferArgs {
-    /// Parts of objects downloaded at once
-    #[arg(short, long, default_value = "4", env = "VIKING_EXPORT_JOBS")]
-    pub(crate) jobs: NonZeroU16,
+    /// Parts of objects downloaded at once, or `auto` to find how many bring most
+    #[arg(
+        short,
+        long,
+        value_name = "N|auto",
+        default_value = "4",
+        value_parser = jobs,
+        env = "VIKING_EXPORT_JOBS"
+    )]
+    pub(crate) jobs: Jobs,
     /// Larger objects are downloaded in parts of this size; a stop loses at most one for each job
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
     pub(crate) part_size: NonZeroU64,
+    /// Bytes a second at most, for example 20MiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) limit_rate: Option<NonZeroU64>,
+    /// What is compared: `full` reads each file again for the MD5 in its ETag
+    #[arg(long, value_name = "HOW", default_value = "normal")]
+    pub(crate) verify: VerifyArg,
     /// How often a request is repeated after a passing fault
     #[arg(long, default_value_t = 5)]
     pub(crate) retries: u8,
 }
 
+value_enum!(VerifyArg, Normal, Full);
+
+/// Beyond this many parts at once services refuse and nothing gets faster.
+const JOBS_MAX: usize = 256;
+
+fn jobs(text: &str) -> Result<Jobs, String> {
+    if text == "auto" {
+        return Ok(Jobs::Auto);
+    }
+    let number = text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= JOBS_MAX);
+    number.map(Jobs::Fixed).ok_or_else(|| format!("it must be a number from 1 to {JOBS_MAX}, or auto"))
+}
+
+fn size(text: &str) -> Result<NonZeroU64, String> {
+    let size: ByteSize = text.parse()?;
+    NonZeroU64::new(size.as_u64()).ok_or_else(|| "it must be more than nothing".to_owned())
+}
+
 /// Parts below a mebibyte would be mostly requests.
 fn part_size(text: &str) -> Result<NonZeroU64, String> {
-    let size: ByteSize = text.parse()?;
-    NonZeroU64::new(size.as_u64())
-        .filter(|size| size.get() >= 1 << 20)
-        .ok_or_else(|| "it must be 1MiB or more".to_owned())
+    let size = size(text)?;
+    if size.get() >= 1 << 20 { Ok(size) } else { Err("it must be 1MiB or more".to_owned()) }
 }
 
 /// What to export.
@@ -244,18 +286,6 @@ pub(crate) struct OutputArgs {
     /// Replace the output file if it exists
     #[arg(long)]
     pub(crate) force: bool,
-}
-
-macro_rules! value_enum {
-    ($name:ident, $default:ident $(, $other:ident)+) => {
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        pub(crate) enum $name {
-            #[default]
-            $default,
-            $($other,)+
-        }
-    };
 }
 
 value_enum!(Format, Jsonl, Json, Arrow);

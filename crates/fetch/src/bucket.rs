@@ -1,43 +1,18 @@
 //! Opening a bucket of TOS: the one place where its address is built.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, GetOptions, GetResult, ObjectStore, RetryConfig};
 use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
 
 use crate::connection::{Connector, client};
-use crate::error::Error;
-
-/// The access key, secret and, for temporary keys, session token of TOS. `Debug` masks them.
-#[derive(Clone)]
-pub struct Keys {
-    access_key: String,
-    secret_key: SecretString,
-    session_token: Option<SecretString>,
-}
-
-impl Keys {
-    /// White space around the parts is dropped.
-    pub fn new(access_key: &str, secret_key: String, session_token: Option<String>) -> Self {
-        let secret = |text: String| SecretString::from(text.trim().to_owned());
-        Self {
-            access_key: access_key.trim().to_owned(),
-            secret_key: secret(secret_key),
-            session_token: session_token.map(secret),
-        }
-    }
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys").field("access_key", &self.access_key).finish_non_exhaustive()
-    }
-}
+use crate::error::{Error, Refusal};
+use crate::keys::{KeySource, Provider};
+use crate::limiter::Limiter;
+use crate::listing::parse;
 
 /// The public S3 endpoint of TOS in a region.
 pub fn tos_endpoint(region: &str) -> String {
@@ -51,8 +26,8 @@ pub struct BucketOptions {
     pub allow_http: bool,
     /// The service's address without the bucket, as [`tos_endpoint`] gives it.
     pub endpoint: String,
-    /// Keys.
-    pub keys: Keys,
+    /// Where the keys come from.
+    pub keys: Arc<dyn KeySource>,
     /// How long the other side may stay silent.
     pub read_timeout: Duration,
     /// The region that goes into signatures.
@@ -63,11 +38,11 @@ pub struct BucketOptions {
 
 impl BucketOptions {
     /// Five retries, 30 s of silence, https.
-    pub fn new(endpoint: &str, region: &str, keys: Keys) -> Self {
+    pub fn new(endpoint: &str, region: &str, keys: impl KeySource + 'static) -> Self {
         Self {
             allow_http: false,
             endpoint: endpoint.to_owned(),
-            keys,
+            keys: Arc::new(keys),
             read_timeout: Duration::from_secs(30),
             region: region.to_owned(),
             retries: 5,
@@ -80,6 +55,8 @@ impl BucketOptions {
 pub struct Bucket {
     pub(crate) name: String,
     pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) limiter: Arc<Limiter>,
+    keys: Arc<Provider>,
 }
 
 impl Bucket {
@@ -100,22 +77,57 @@ impl Bucket {
             retry_timeout: Duration::from_hours(24),
         };
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
-        let mut builder = AmazonS3Builder::new()
+        let keys = Provider::new(Arc::clone(&options.keys)).ok_or(Error::NoKeys)?;
+        let (keys, limiter) = (Arc::new(keys), Arc::new(Limiter::new()));
+        let builder = AmazonS3Builder::new()
             .with_endpoint(&address.url)
             .with_virtual_hosted_style_request(true)
             .with_bucket_name(name)
             .with_region(&options.region)
-            .with_access_key_id(&options.keys.access_key)
-            .with_secret_access_key(options.keys.secret_key.expose_secret())
+            .with_credentials(Arc::clone(&keys) as _)
             .with_allow_http(allow_http)
             .with_conditional_put(S3ConditionalPut::Disabled)
             .with_retry(retry)
-            .with_http_connector(Connector(http));
-        if let Some(token) = &options.keys.session_token {
-            builder = builder.with_token(token.expose_secret());
-        }
+            .with_http_connector(Connector { client: http, limiter: Arc::clone(&limiter) });
         let store = builder.build().map_err(|error| bad(error.to_string()))?;
-        Ok(Self { name: name.to_owned(), store: Arc::new(store) })
+        Ok(Self { name: name.to_owned(), store: Arc::new(store), limiter, keys })
+    }
+
+    /// Does what `ask` does, and once more with new keys if the ones that it used are over.
+    pub(crate) async fn renewing<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let used = self.keys.current();
+        match ask().await {
+            Err(error)
+                if error.refusal().is_some_and(Refusal::is_expired) && self.keys.renew(&used) =>
+            {
+                tracing::info!("the keys were over and were read again");
+                ask().await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Asks for the object `key`; `action` is what failed if it does.
+    pub(crate) async fn get(
+        &self,
+        action: &'static str,
+        key: &str,
+        options: GetOptions,
+    ) -> Result<GetResult, Error> {
+        let answer = self.store.get_opts(&parse(key)?, options).await;
+        answer.map_err(|error| self.error(action, key, &error))
+    }
+
+    pub(crate) fn error(
+        &self,
+        action: &'static str,
+        key: &str,
+        error: &object_store::Error,
+    ) -> Error {
+        Error::store(action, &self.name, key, error)
     }
 
     /// The name of the bucket.
@@ -197,6 +209,7 @@ fn native_region(host: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Keys;
 
     fn address(endpoint: &str) -> Result<String, String> {
         let options =

@@ -1,5 +1,6 @@
 //! The HTTP service under `object_store`: it sees every answer and keeps what TOS said.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use object_store::client::{
 };
 
 use crate::error::Refusal;
+use crate::limiter::Limiter;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An XML error is a few hundred bytes; more is not read.
@@ -40,11 +42,15 @@ pub(crate) fn client(
 
 /// Hands our client to `object_store`.
 #[derive(Debug)]
-pub(crate) struct Connector(pub(crate) reqwest::Client);
+pub(crate) struct Connector {
+    pub(crate) client: reqwest::Client,
+    pub(crate) limiter: Arc<Limiter>,
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Service(HttpClient::new(self.0.clone()))))
+        let (client, limiter) = (HttpClient::new(self.client.clone()), Arc::clone(&self.limiter));
+        Ok(HttpClient::new(Service { client, limiter }))
     }
 }
 
@@ -63,29 +69,42 @@ fn service_crc64(response: &HttpResponse) -> Option<u64> {
     value.to_str().ok()?.trim().parse().ok()
 }
 
-/// Turns every answer that is not a success into an error that carries a [`Refusal`].
+/// Turns every answer that is not a success into an error that carries a [`Refusal`], and tells the limiter
+/// of those that say it is too much.
 #[derive(Debug)]
-struct Service(HttpClient);
+struct Service {
+    client: HttpClient,
+    limiter: Arc<Limiter>,
+}
 
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let mut response = self.0.execute(request).await?;
+        self.limiter.pause().await;
+        let mut response = self.client.execute(request).await?;
         if let Some(crc64) = service_crc64(&response) {
             response.extensions_mut().insert(ServiceCrc64(crc64));
         }
         if response.status().is_success() {
             return Ok(response);
         }
+        let retry_after = retry_after(&response);
         let refusal = refusal(response).await;
         tracing::debug!(status = refusal.status, code = refusal.code, "TOS refused");
+        if refusal.is_too_much() {
+            self.limiter.too_much(retry_after);
+        }
         // `object_store` repeats a request of the kind `Request` and no other of these two.
-        let kind = match refusal.status {
-            408 | 429 | 500.. => HttpErrorKind::Request,
-            _ => HttpErrorKind::Unknown,
-        };
+        let kind =
+            if refusal.is_passing() { HttpErrorKind::Request } else { HttpErrorKind::Unknown };
         Err(HttpError::new(kind, refusal))
     }
+}
+
+/// How long TOS asks us to wait. It may also be a date (RFC 9110, 10.2.3), which S3 services do not send.
+fn retry_after(response: &HttpResponse) -> Option<Duration> {
+    let value = response.headers().get("retry-after")?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
 }
 
 async fn refusal(response: HttpResponse) -> Refusal {

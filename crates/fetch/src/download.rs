@@ -1,7 +1,7 @@
 //! One object: its parts are written in place, then the whole is checked, put on the disk and renamed.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,19 +14,16 @@ use object_store::{GetOptions, GetRange};
 
 use crate::bucket::Bucket;
 use crate::connection::ServiceCrc64;
+use crate::disk::{PARTIAL, Settling, check_room, flat, write_all_at};
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::journal::{Cut, Journal, digest};
-use crate::listing::{RemoteObject, parse};
+use crate::journal::{Cut, Journal};
+use crate::listing::RemoteObject;
+use crate::pace::Rate;
+use crate::proof::{Verify, digest};
 
 /// Chunks are gathered to this size before a thread is asked to write them.
 const WRITE_BYTES: usize = 1 << 20;
-
-/// Parquet begins and ends with these bytes.
-const MAGIC: &[u8; 4] = b"PAR1";
-
-/// The folder for what is not complete.
-pub(crate) const PARTIAL: &str = ".partial";
 
 /// An object that stands complete in the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +34,30 @@ pub struct Landed {
     pub crc64: u64,
     /// TOS sent a checksum of its own, and it is the same.
     pub is_compared: bool,
+    /// The file was read again, and its MD5 is the object's `ETag`.
+    pub is_md5_compared: bool,
+}
+
+/// What all downloads of one call share.
+pub(crate) struct Shared<'a> {
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) folder: &'a Path,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) part_bytes: u64,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) verify: Verify,
 }
 
 /// An object on its way.
 pub(crate) struct Download<'a> {
-    bucket: &'a Bucket,
+    shared: &'a Shared<'a>,
     object: &'a RemoteObject,
     index: usize,
     cut: Cut,
     place: PathBuf,
     partial: PathBuf,
-    observer: &'a dyn Observer,
+    /// Bytes of the objects before it.
+    start: u64,
     /// While parts of it are on their way.
     opened: tokio::sync::Mutex<Option<Arc<Opened>>>,
     parts_left: AtomicUsize,
@@ -63,28 +73,32 @@ struct Opened {
 }
 
 impl<'a> Download<'a> {
-    /// Of `object`, the one at `index` of the list, into `folder`, in parts of `part_bytes`.
+    /// Of `object`, the one at `index` of the list, which starts after `start` bytes of others.
     pub(crate) fn new(
-        bucket: &'a Bucket,
-        (index, object): (usize, &'a RemoteObject),
-        folder: &Path,
-        part_bytes: u64,
-        observer: &'a dyn Observer,
+        shared: &'a Shared<'a>,
+        index: usize,
+        object: &'a RemoteObject,
+        start: u64,
     ) -> Self {
-        let cut = Cut::new(object, part_bytes);
+        let cut = Cut::new(object, shared.part_bytes);
         Self {
-            bucket,
+            shared,
             object,
             index,
             parts_left: AtomicUsize::new(cut.parts()),
             cut,
-            place: folder.join(&object.name),
-            partial: folder.join(PARTIAL),
-            observer,
+            place: shared.folder.join(&object.name),
+            partial: shared.folder.join(PARTIAL),
+            start,
             opened: tokio::sync::Mutex::default(),
             has_failed: AtomicBool::new(false),
             service_crc64: Mutex::new(None),
         }
+    }
+
+    /// Bytes of the objects before it.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
     }
 
     pub(crate) fn object(&self) -> &'a RemoteObject {
@@ -102,19 +116,18 @@ impl<'a> Download<'a> {
             return Ok(None);
         }
         let loaded = self.load_part(part).await;
+        // Before the files are closed: a part that begins now must not open them again.
+        let is_first_failure = loaded.is_err() && !self.has_failed.swap(true, Ordering::Relaxed);
         if !matches!(loaded, Ok(None)) {
             // Files are open for the objects that are on their way, not for all that ever were.
             self.opened.lock().await.take();
         }
-        if loaded.is_err() && self.has_failed.swap(true, Ordering::Relaxed) {
-            // One error for each object.
-            return Ok(None);
-        }
-        loaded
+        // One error for each object.
+        if loaded.is_ok() || is_first_failure { loaded } else { Ok(None) }
     }
 
     async fn load_part(&self, part: usize) -> Result<Option<Landed>, Error> {
-        let opened = &*self.opened().await?;
+        let Some(opened) = &self.opened().await? else { return Ok(None) };
         if !lock(&opened.journal).has(part) {
             self.receive(opened, part).await?;
         }
@@ -150,18 +163,22 @@ impl<'a> Download<'a> {
         self.partial.join(format!("{}.journal", flat(&self.object.name)))
     }
 
-    async fn opened(&self) -> Result<Arc<Opened>, Error> {
+    /// The open files, or nothing if a part has failed meanwhile.
+    async fn opened(&self) -> Result<Option<Arc<Opened>>, Error> {
         let mut opened = self.opened.lock().await;
+        if self.has_failed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         if let Some(opened) = &*opened {
-            return Ok(Arc::clone(opened));
+            return Ok(Some(Arc::clone(opened)));
         }
         let new = Arc::new(self.open().await?);
         *opened = Some(Arc::clone(&new));
-        Ok(new)
+        Ok(Some(new))
     }
 
     async fn open(&self) -> Result<Opened, Error> {
-        self.observer.on_event(&Event::Started { object: self.object });
+        self.shared.observer.on_event(&Event::Started { object: self.object });
         if self.place.exists() {
             return Err(Error::Exists { path: self.place.clone() });
         }
@@ -179,7 +196,7 @@ impl<'a> Download<'a> {
         .await?;
         let bytes = lock(&opened.journal).bytes();
         if bytes > 0 {
-            self.observer.on_event(&Event::Resumed { object: self.object, bytes });
+            self.shared.observer.on_event(&Event::Resumed { object: self.object, bytes });
         }
         Ok(opened)
     }
@@ -190,7 +207,12 @@ impl<'a> Download<'a> {
         let crc64 = if range.is_empty() {
             digest().finalize()
         } else {
-            self.receive_range(opened, range).await?
+            let (bucket, length) = (self.shared.bucket, range.end - range.start);
+            let folder = self.partial.clone();
+            blocking(move || check_room(&folder, length)).await?;
+            let crc64 = bucket.renewing(|| self.receive_range(opened, range.clone())).await?;
+            bucket.limiter.arrived(length);
+            crc64
         };
         let noted = lock(&opened.journal).finish(part, crc64);
         noted.map_err(|error| Error::local("write", &self.journal_path(), error))
@@ -198,15 +220,13 @@ impl<'a> Download<'a> {
 
     async fn receive_range(&self, opened: &Opened, range: Range<u64>) -> Result<u64, Error> {
         let key = &self.object.key;
-        let failed =
-            |error: object_store::Error| Error::store("reading", &self.bucket.name, key, &error);
         // If-Match ties the part to what was listed, also when a cut body is gone on with.
         let options = GetOptions {
             if_match: self.object.etag.clone(),
             range: (self.parts() > 1).then(|| GetRange::Bounded(range.clone())),
             ..GetOptions::default()
         };
-        let result = self.bucket.store.get_opts(&parse(key)?, options).await.map_err(failed)?;
+        let result = self.shared.bucket.get("reading", key, options).await?;
         if let Some(ServiceCrc64(crc64)) = result.extensions.get() {
             *lock(&self.service_crc64) = Some(*crc64);
         }
@@ -214,10 +234,16 @@ impl<'a> Download<'a> {
         let mut body = result.into_stream();
         let (mut chunks, mut gathered): (Vec<Bytes>, usize) = (Vec::new(), 0);
         loop {
-            let chunk = body.try_next().await.map_err(failed)?;
+            let chunk = body
+                .try_next()
+                .await
+                .map_err(|error| self.shared.bucket.error("reading", key, &error))?;
             let is_last = chunk.is_none();
             if let Some(chunk) = chunk {
-                self.observer.on_event(&Event::Received { bytes: chunk.len() as u64 });
+                if let Some(rate) = &self.shared.rate {
+                    rate.take(chunk.len()).await;
+                }
+                self.shared.observer.on_event(&Event::Received { bytes: chunk.len() as u64 });
                 gathered += chunk.len();
                 chunks.push(chunk);
             }
@@ -252,14 +278,18 @@ impl<'a> Download<'a> {
             let service = service.unwrap_or_default();
             return Err(self.damaged(format!("its CRC-64 is {crc64}, and TOS says {service}")));
         }
-        let (file, size, key) =
-            (Arc::clone(&opened.file), self.object.size, self.object.key.clone());
+        let (file, object) = (Arc::clone(&opened.file), self.object.clone());
         let (partial, place) = (self.part_path(), self.place.clone());
-        let root = self.partial.parent().unwrap_or(Path::new(".")).to_owned();
-        blocking(move || settle(&file, size, &key, &partial, (&root, &place))).await?;
+        let root = self.shared.folder.to_owned();
+        let again = (self.shared.verify == Verify::Full).then_some(crc64);
+        let settle = move || {
+            let (partial, place, root) = (&partial, &place, &root);
+            Settling { file: &file, partial, place, root, object: &object, again }.settle()
+        };
+        let is_md5_compared = blocking(settle).await?;
         let removed = lock(&opened.journal).remove();
         removed.map_err(|error| Error::local("remove", &self.journal_path(), error))?;
-        Ok(Landed { index: self.index, crc64, is_compared: service.is_some() })
+        Ok(Landed { index: self.index, crc64, is_compared: service.is_some(), is_md5_compared })
     }
 
     /// The checksum that TOS has: it came with the body, or is asked for where there were several bodies, or
@@ -271,10 +301,9 @@ impl<'a> Download<'a> {
         let key = &self.object.key;
         let options =
             GetOptions { if_match: self.object.etag.clone(), head: true, ..GetOptions::default() };
-        match self.bucket.store.get_opts(&parse(key)?, options).await {
-            Ok(head) => Ok(head.extensions.get().map(|ServiceCrc64(crc64)| *crc64)),
-            Err(error) => Err(Error::store("looking at", &self.bucket.name, key, &error)),
-        }
+        let bucket = self.shared.bucket;
+        let head = bucket.renewing(|| bucket.get("looking at", key, options.clone())).await?;
+        Ok(head.extensions.get().map(|ServiceCrc64(crc64)| *crc64))
     }
 
     fn damaged(&self, detail: String) -> Error {
@@ -299,104 +328,6 @@ impl Writing {
             self.offset += chunk.len() as u64;
         }
         Ok(self)
-    }
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-        offset += written as u64;
-    }
-    Ok(())
-}
-
-/// Checks the complete file and gives it its name. The order survives a power cut: first the
-/// bytes are on the disk, then the name is, then the folder.
-fn settle(
-    mut part: &File,
-    size: u64,
-    key: &str,
-    partial: &Path,
-    (root, place): (&Path, &Path),
-) -> Result<(), Error> {
-    let local = |action, path: &Path| {
-        let path = path.to_owned();
-        move |error| Error::local(action, &path, error)
-    };
-    let damaged = |detail: String| Error::Damaged { key: key.to_owned(), detail };
-    let length = part.metadata().map_err(local("look at", partial))?.len();
-    if length != size {
-        return Err(damaged(format!("{length} bytes arrived of {size}")));
-    }
-    let ends = read_ends(&mut part).map_err(local("read", partial))?;
-    if ends.is_some_and(|(head, tail)| &head == MAGIC && &tail != MAGIC) {
-        return Err(damaged("it begins like a Parquet file and does not end like one".to_owned()));
-    }
-    part.sync_all().map_err(local("flush", partial))?;
-    let folder = place.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(local("create", folder))?;
-    fs::rename(partial, place).map_err(local("rename to", place))?;
-    // Folders between the file and the run folder may be new as well.
-    for folder in folder.ancestors() {
-        sync_folder(folder).map_err(local("flush", folder))?;
-        if folder == root {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn read_ends(file: &mut &File) -> io::Result<Option<([u8; 4], [u8; 4])>> {
-    if file.metadata()?.len() < 8 {
-        return Ok(None);
-    }
-    let (mut head, mut tail) = ([0; 4], [0; 4]);
-    file.seek(SeekFrom::Start(0))?;
-    file.read_exact(&mut head)?;
-    file.seek(SeekFrom::End(-4))?;
-    file.read_exact(&mut tail)?;
-    Ok(Some((head, tail)))
-}
-
-/// Makes a rename durable. Only Unix lets a folder be opened for that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-/// The name of an object as one of a file in one folder, another one for each object.
-fn flat(name: &str) -> String {
-    // Names may be as long as keys, file names may not; the journal says which key it is about.
-    let mut crc = digest();
-    crc.update(name.as_bytes());
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-    let start: String = name.chars().take(60).map(plain).collect();
-    format!("{start}-{:016x}", crc.finalize())
-}
-
-/// Makes the folders of a download. What an earlier one left is kept, to be gone on with.
-pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
-    let partial = folder.join(PARTIAL);
-    fs::create_dir_all(&partial).map_err(|error| Error::local("create", &partial, error))
-}
-
-/// Removes what downloads left in `folder` of objects that are not wanted any more, or are complete.
-pub fn remove_partial(folder: &Path) -> Result<(), Error> {
-    let partial = folder.join(PARTIAL);
-    match fs::remove_dir_all(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::local("remove", &partial, error))
-        }
-        _ => Ok(()),
     }
 }
 

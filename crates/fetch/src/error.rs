@@ -40,8 +40,15 @@ pub struct Refusal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The object is not the version that was listed; [`Bucket::look`](crate::Bucket::look) tells what
+    /// it is now.
+    #[error("object {key} changed after it was listed")]
+    Changed {
+        /// The object.
+        key: String,
+    },
     /// What arrived is not the object that was listed.
-    #[error("object {key} arrived damaged: {detail}")]
+    #[error("object {key} is damaged: {detail}")]
     Damaged {
         /// The object.
         key: String,
@@ -81,6 +88,19 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The source of keys has none.
+    #[error("there are no keys for TOS")]
+    NoKeys,
+    /// The disk has too little room.
+    #[error("{} has no room: {needed} bytes are needed, {free} are free", path.display())]
+    NoSpace {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes still to be written.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// The object or bucket could not be read.
     #[error("{action} tos://{bucket}/{key} failed")]
     Store {
@@ -111,9 +131,10 @@ impl Error {
     /// Who has to act.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Damaged { .. } | Self::Key { .. } => ErrorClass::Data,
+            Self::Changed { .. } | Self::Damaged { .. } | Self::Key { .. } => ErrorClass::Data,
             Self::Endpoint { .. } | Self::Exists { .. } => ErrorClass::Usage,
-            Self::Local { .. } => ErrorClass::Local,
+            Self::Local { .. } | Self::NoSpace { .. } => ErrorClass::Local,
+            Self::NoKeys => ErrorClass::Denied,
             Self::Store { source, .. } => match source.as_ref() {
                 Cause::Refused(refusal) => refusal.class(),
                 Cause::Transport(_) => ErrorClass::Passing,
@@ -142,6 +163,8 @@ impl Error {
             return Self::Key { key: key.to_owned(), problem: source.to_string() };
         }
         let cause = match refusal_in(error) {
+            // We ask for the version that was listed and no other.
+            Some(refusal) if refusal.status == 412 => return Self::Changed { key: key.to_owned() },
             Some(refusal) => Cause::Refused(refusal.clone()),
             None => Cause::Transport(root_of(error)),
         };
@@ -159,15 +182,32 @@ impl Error {
 }
 
 impl Refusal {
+    /// Temporary keys are over.
+    pub(crate) fn is_expired(&self) -> bool {
+        matches!(self.code.as_str(), "ExpiredToken" | "InvalidSecurityToken")
+    }
+
+    /// TOS or the way to it is busy or out of order for now, or limits what may be asked of it.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self.status, 408 | 429 | 500..) || self.is_too_much()
+    }
+
+    /// TOS limits what may be asked of it.
+    pub(crate) fn is_too_much(&self) -> bool {
+        matches!(self.status, 429 | 503) || self.code.starts_with("Exceed")
+    }
+
     /// Who has to act.
     pub fn class(&self) -> ErrorClass {
+        if self.is_passing() {
+            return ErrorClass::Passing;
+        }
         match (self.code.as_str(), self.status) {
             // The address has the wrong form or region: no key would help.
             ("InvalidPathAccess" | "CrossRegionAccessError", _) => ErrorClass::Usage,
-            ("PreconditionFailed", _) | (_, 412 | 416) => ErrorClass::Data,
+            (_, 416) => ErrorClass::Data,
             (_, 401 | 403) => ErrorClass::Denied,
             (_, 404) => ErrorClass::NotFound,
-            (_, 408 | 429 | 500..) => ErrorClass::Passing,
             _ => ErrorClass::Usage,
         }
     }

@@ -9,20 +9,11 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crc_fast::{CrcAlgorithm, Digest, checksum_combine};
+use crc_fast::checksum_combine;
 use serde::{Deserialize, Serialize};
 
 use crate::listing::RemoteObject;
-
-/// The checksum that TOS sends for objects: CRC-64/XZ, also called CRC-64 ECMA.
-const CRC_64: CrcAlgorithm = CrcAlgorithm::Crc64Xz;
-
-const READ_BYTES: usize = 256 * 1024;
-
-/// A new digest of the kind that is compared with TOS's.
-pub(crate) fn digest() -> Digest {
-    Digest::new(CRC_64)
-}
+use crate::proof::{CRC_64, READ_BYTES, digest};
 
 /// How an object is cut into parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

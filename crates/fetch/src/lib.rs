@@ -37,16 +37,25 @@
 
 mod bucket;
 mod connection;
+mod disk;
 mod download;
 mod error;
 mod event;
 mod journal;
+mod keys;
+mod limiter;
 mod listing;
+mod pace;
+mod proof;
 mod schedule;
 
-pub use bucket::{Bucket, BucketOptions, Keys, tos_endpoint};
-pub use download::{Landed, remove_partial};
+pub use bucket::{Bucket, BucketOptions, tos_endpoint};
+pub use disk::remove_partial;
+pub use download::Landed;
 pub use error::{Cause, Error, ErrorClass, Refusal};
 pub use event::{Event, NoObserver, Observer};
+pub use keys::{KeySource, Keys};
 pub use listing::{Listing, RemoteObject};
-pub use schedule::{FetchOptions, Report, fetch};
+pub use pace::Lead;
+pub use proof::{Proof, Verify, prove};
+pub use schedule::{FetchOptions, Jobs, Report, fetch};

@@ -7,7 +7,7 @@ use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta};
 
 use crate::bucket::Bucket;
-use crate::error::{Error, refusal_in};
+use crate::error::Error;
 
 /// An object to download.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +36,7 @@ impl Bucket {
     /// tried as a key, and the answer to that proves that the bucket was really asked.
     pub async fn list(&self, prefix: &str) -> Result<Listing, Error> {
         let key = parse(prefix)?;
-        let failed =
-            |error: object_store::Error| Error::store("listing", &self.name, prefix, &error);
-        let mut found: Vec<ObjectMeta> =
-            self.store.list(Some(&key)).try_collect().await.map_err(failed)?;
+        let mut found = self.renewing(|| self.objects_below(&key)).await?;
         if found.is_empty() {
             found.extend(self.probe(&key).await?);
         }
@@ -61,23 +58,36 @@ impl Bucket {
         Ok(listing)
     }
 
+    async fn objects_below(&self, prefix: &Key) -> Result<Vec<ObjectMeta>, Error> {
+        let listed = self.store.list(Some(prefix)).try_collect().await;
+        listed.map_err(|error| self.error("listing", prefix.as_ref(), &error))
+    }
+
     /// Asks for `key` itself. A list answer that is empty, or not a list at all, looks like an
     /// empty bucket to `object_store`; the answer to a GET cannot.
     async fn probe(&self, key: &Key) -> Result<Option<ObjectMeta>, Error> {
         let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
-        match self.store.get_opts(key, options).await {
+        let get = || self.get("reading", key.as_ref(), options.clone());
+        match self.renewing(get).await {
             Ok(result) => Ok(Some(result.meta)),
-            Err(error) => {
-                let is_no_key =
-                    refusal_in(&error).is_some_and(|refusal| refusal.code == "NoSuchKey");
-                // An empty object has no first byte.
-                let is_empty = refusal_in(&error).is_some_and(|refusal| refusal.status == 416);
-                if is_no_key || is_empty {
-                    return Ok(None);
-                }
-                Err(Error::store("reading", &self.name, key.as_ref(), &error))
+            // An empty object has no first byte.
+            Err(error)
+                if error
+                    .refusal()
+                    .is_some_and(|why| why.code == "NoSuchKey" || why.status == 416) =>
+            {
+                Ok(None)
             }
+            Err(error) => Err(error),
         }
+    }
+
+    /// The object as it is now, which may be another version than the one that was listed.
+    pub async fn look(&self, object: &RemoteObject) -> Result<RemoteObject, Error> {
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        let get = || self.get("looking at", &object.key, head.clone());
+        let ObjectMeta { size, e_tag: etag, .. } = self.renewing(get).await?.meta;
+        Ok(RemoteObject { size, etag, ..object.clone() })
     }
 }
 

@@ -7,28 +7,54 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::{StreamExt, stream};
 
 use crate::bucket::Bucket;
-use crate::download::{Download, Landed, prepare, remove_partial};
+use crate::disk::{check_room, partial_bytes, prepare, remove_partial};
+use crate::download::{Download, Landed, Shared};
 use crate::error::{Error, ErrorClass};
 use crate::event::{Event, Observer};
+use crate::limiter::AUTO_MAX;
 use crate::listing::RemoteObject;
+use crate::pace::{Lead, Rate};
+use crate::proof::Verify;
+
+/// Parts that are on their way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jobs {
+    /// As many as bring more bytes a second, 32 at most.
+    Auto,
+    /// This many, and fewer for a while when TOS says that it is too much.
+    Fixed(NonZeroUsize),
+}
 
 /// How objects are downloaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FetchOptions {
+    /// Bytes a second of all parts together; no limit if `None`.
+    pub bytes_per_second: Option<NonZeroU64>,
     /// Parts that are on their way at once. Each holds about a mebibyte in memory.
-    pub jobs: NonZeroUsize,
+    pub jobs: Jobs,
+    /// How far objects may be ahead of who uses the files; no limit if `None`.
+    pub lead: Option<Lead>,
     /// Bytes of a part; larger objects are loaded in several. What a stop loses is at most this for each
     /// job.
     pub part_bytes: NonZeroU64,
+    /// What is compared before a file counts as the object.
+    pub verify: Verify,
 }
 
 impl Default for FetchOptions {
-    /// Four parts of 16 MiB.
+    /// Four parts of 16 MiB, as fast as they come.
     fn default() -> Self {
-        Self { jobs: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN), part_bytes: PART_BYTES }
+        Self {
+            bytes_per_second: None,
+            jobs: Jobs::Fixed(JOBS),
+            lead: None,
+            part_bytes: PART_BYTES,
+            verify: Verify::Normal,
+        }
     }
 }
 
+const JOBS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 const PART_BYTES: NonZeroU64 = NonZeroU64::new(16 << 20).unwrap();
 
 /// How a download ended.
@@ -56,23 +82,47 @@ pub async fn fetch(
     observer: &dyn Observer,
 ) -> Result<Report, Error> {
     prepare(folder)?;
+    let wanted: u64 = objects.iter().map(|object| object.size).fold(0, u64::saturating_add);
+    check_room(folder, wanted.saturating_sub(partial_bytes(folder)))?;
     let is_hopeless = AtomicBool::new(false);
-    let part_bytes = options.part_bytes.get();
-    let new = |object| Download::new(bucket, object, folder, part_bytes, observer);
-    let downloads: Vec<_> = objects.iter().enumerate().map(new).collect();
+    let shared = Shared {
+        bucket,
+        folder,
+        observer,
+        part_bytes: options.part_bytes.get(),
+        rate: options.bytes_per_second.map(Rate::new),
+        verify: options.verify,
+    };
+    let mut start = 0;
+    let mut downloads = Vec::with_capacity(objects.len());
+    for (index, object) in objects.iter().enumerate() {
+        downloads.push(Download::new(&shared, index, object, start));
+        start += object.size;
+    }
+    bucket.limiter.allow(options.jobs);
     let parts =
         downloads.iter().flat_map(|object| (0..object.parts()).map(move |part| (object, part)));
     let loads = parts.map(|(object, part)| {
         let is_hopeless = &is_hopeless;
         async move {
+            if let Some(lead) = &options.lead {
+                lead.reached(object.start()).await;
+            }
+            let slot = bucket.limiter.slot().await;
             if is_hopeless.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            object.load(part).await.map_err(|error| (object.object(), error))
+            let loaded = object.load(part).await;
+            drop(slot);
+            loaded.map_err(|error| (object.object(), error))
         }
     });
+    let at_once = match options.jobs {
+        Jobs::Auto => AUTO_MAX,
+        Jobs::Fixed(jobs) => jobs.get(),
+    };
     let mut report = Report::default();
-    let mut outcomes = stream::iter(loads).buffer_unordered(options.jobs.get());
+    let mut outcomes = stream::iter(loads).buffer_unordered(at_once);
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Ok(None) => {}

@@ -1,0 +1,120 @@
+//! The folder of a download: files that are not complete, room on the disk, and the last step, after
+//! which a file has its name.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::listing::RemoteObject;
+use crate::proof::{check_shape, digest, prove_file};
+
+/// The folder for what is not complete.
+pub(crate) const PARTIAL: &str = ".partial";
+
+/// Makes the folders of a download. What an earlier one left is kept, to be gone on with.
+pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
+    let partial = folder.join(PARTIAL);
+    fs::create_dir_all(&partial).map_err(|error| Error::local("create", &partial, error))
+}
+
+/// Removes what downloads left in `folder` of objects that are not wanted any more, or are complete.
+pub fn remove_partial(folder: &Path) -> Result<(), Error> {
+    let partial = folder.join(PARTIAL);
+    match fs::remove_dir_all(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::local("remove", &partial, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The name of an object as one of a file in one folder, another one for each object.
+pub(crate) fn flat(name: &str) -> String {
+    // Names may be as long as keys, file names may not; the journal says which key it is about.
+    let mut crc = digest();
+    crc.update(name.as_bytes());
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
+    let start: String = name.chars().take(60).map(plain).collect();
+    format!("{start}-{:016x}", crc.finalize())
+}
+
+/// Bytes of parts that are in `folder` from an earlier download.
+pub(crate) fn partial_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder.join(PARTIAL)) else { return 0 };
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// Whether `needed` more bytes fit on the disk of `folder`.
+pub(crate) fn check_room(folder: &Path, needed: u64) -> Result<(), Error> {
+    let free = fs4::available_space(folder)
+        .map_err(|error| Error::local("look at the free space of", folder, error))?;
+    if free < needed {
+        return Err(Error::NoSpace { path: folder.to_owned(), needed, free });
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[written..];
+        offset += written as u64;
+    }
+    Ok(())
+}
+
+/// A complete file that is still to get its name.
+pub(crate) struct Settling<'a> {
+    pub(crate) file: &'a File,
+    /// Its path so far.
+    pub(crate) partial: &'a Path,
+    /// Its path from now on, in the folder of the download or below.
+    pub(crate) place: &'a Path,
+    pub(crate) root: &'a Path,
+    pub(crate) object: &'a RemoteObject,
+    /// Its checksum as it arrived, if the file is to be read again and compared.
+    pub(crate) again: Option<u64>,
+}
+
+impl Settling<'_> {
+    /// Checks the file and gives it its name; tells whether its MD5 was compared. The order survives a power
+    /// cut: first the bytes are on the disk, then the name is, then the folder.
+    pub(crate) fn settle(self) -> Result<bool, Error> {
+        let Self { file, partial, place, root, object, again } = self;
+        let local = |action, path: &Path| {
+            let path = path.to_owned();
+            move |error| Error::local(action, &path, error)
+        };
+        file.sync_all().map_err(local("flush", partial))?;
+        let is_md5_compared = match again {
+            Some(crc64) => prove_file(file, partial, object, Some(crc64))?.is_md5_compared,
+            None => check_shape(file, partial, object).map(|()| false)?,
+        };
+        let folder = place.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(local("create", folder))?;
+        fs::rename(partial, place).map_err(local("rename to", place))?;
+        // Folders between the file and the run folder may be new as well.
+        for folder in folder.ancestors() {
+            sync_folder(folder).map_err(local("flush", folder))?;
+            if folder == root {
+                break;
+            }
+        }
+        Ok(is_md5_compared)
+    }
+}
+
+/// Makes a rename durable. Only Unix lets a folder be opened for that.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
