@@ -63,12 +63,14 @@ pub(crate) enum Command {
     Cancel(TaskArgs),
     /// Download the objects of an export
     Fetch(FetchArgs),
-    /// Print the rows of files
+    /// Print the rows of files, here or in TOS
     Cat(CatArgs),
     /// Show the columns of files
     Schema(FilesArgs),
     /// Count the rows of files
     Count(FilesArgs),
+    /// Prove the files of a folder again, without the network
+    Verify(VerifyArgs),
     /// Serve a local VikingDB and TOS
     #[cfg(feature = "embedded")]
     Emulator(EmulatorArgs),
@@ -181,7 +183,9 @@ fn jobs(text: &str) -> Result<Jobs, String> {
         return Ok(Jobs::Auto);
     }
     let number = text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= JOBS_MAX);
-    number.map(Jobs::Fixed).ok_or_else(|| format!("it must be a number from 1 to {JOBS_MAX}, or auto"))
+    number
+        .map(Jobs::Fixed)
+        .ok_or_else(|| format!("it must be a number from 1 to {JOBS_MAX}, or auto"))
 }
 
 fn size(text: &str) -> Result<NonZeroU64, String> {
@@ -302,6 +306,9 @@ pub(crate) struct RunArgs {
     /// The run folder; a folder of an equal run is gone on with
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Only tell what would be exported, and where to
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]
@@ -325,6 +332,9 @@ pub(crate) struct GoingArgs {
     /// Give up following the task after this long, for example 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<SignedDuration>,
+    /// How far objects are downloaded ahead of the rows that are printed
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    pub(crate) ahead: NonZeroU64,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
@@ -379,15 +389,21 @@ pub(crate) struct FetchArgs {
     /// The folder for the files
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
+    /// Only tell how many objects, bytes and rows there are, and whether they fit on the disk
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CatArgs {
-    /// Files, folders, patterns, or - for stdin
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, folders, patterns, tos://BUCKET/PREFIX, or - for stdin
+    #[arg(required_unless_present = "task", conflicts_with = "task", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// The objects that this task wrote, once it is done
+    #[arg(long, value_name = "ID")]
+    pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]
@@ -396,10 +412,19 @@ pub(crate) struct CatArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
-    /// Files, folders, patterns, or - for stdin
+    /// Files, folders, patterns, tos://BUCKET/PREFIX, or - for stdin
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The folder of a run or a fetch
+    pub(crate) dir: PathBuf,
+    /// Print JSON Lines
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,6 +1,6 @@
 //! Downloads the objects of a run folder, and the verb fetch.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use serde_json::json;
 use viking_api::{TaskId, TosPath};
-use viking_fetch::{Bucket, Event, FetchOptions, Landed, Observer};
+use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteObject};
 
 use crate::Context;
-use crate::args::{FetchArgs, TransferArgs};
+use crate::args::FetchArgs;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::files::count_rows;
+use crate::output::print_text;
+use crate::places::{Place, find_remote, no_objects};
 use crate::report::{Progress, Report};
 use crate::run_folder::{ObjectRecord, Request, RunFolder};
+use crate::settings::fetch_options;
 use crate::task::follow;
 
 /// The progress bar moves this often.
@@ -50,6 +54,7 @@ impl Meter {
             if let Some(object) = objects.as_mut().and_then(|objects| objects.get_mut(*place)) {
                 object.crc64 = Some(landed.crc64.to_string());
                 object.crc64_compared = landed.is_compared;
+                object.md5_compared = landed.is_md5_compared;
             }
         }
     }
@@ -105,22 +110,22 @@ pub(crate) async fn list(
     Ok(listing.objects.into_iter().map(ObjectRecord::from).collect())
 }
 
+/// An object that changes this often while it is downloaded is not waited for any longer.
+const CHANGES_MAX: usize = 3;
+
 /// Loads the objects of the receipt that are not in the folder yet. `landed` hears the place of
-/// each that is, now or later.
+/// each that is, now or later. Objects that change meanwhile are loaded as they are then.
 pub(crate) async fn load(
     open: &(dyn Fn() -> Outcome<Bucket> + Sync),
-    folder: &RunFolder,
-    args: &TransferArgs,
+    folder: &mut RunFolder,
+    options: &FetchOptions,
     meter: &Meter,
     report: &Report,
     landed: Option<Sender<usize>>,
 ) -> Outcome<()> {
     let objects = folder.receipt.objects.as_deref().unwrap_or_default();
     meter.objects_total.store(objects.len(), Ordering::Relaxed);
-    meter.bytes_total.store(objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
-    let (present, missing): (BTreeSet<usize>, BTreeSet<usize>) =
-        (0..objects.len()).partition(|&place| folder.has(&objects[place]));
-    for place in present {
+    for place in (0..objects.len()).filter(|&place| folder.has(&objects[place])) {
         meter.objects.fetch_add(1, Ordering::Relaxed);
         meter.bytes.fetch_add(objects[place].size, Ordering::Relaxed);
         if let Some(landed) = &landed {
@@ -128,26 +133,44 @@ pub(crate) async fn load(
             landed.send(place).unwrap_or(());
         }
     }
-    if missing.is_empty() {
-        return Ok(viking_fetch::remove_partial(&folder.path)?);
+    for _ in 0..CHANGES_MAX {
+        let objects = folder.receipt.objects.as_deref().unwrap_or_default();
+        meter.bytes_total.store(objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
+        let places: Vec<usize> =
+            (0..objects.len()).filter(|&place| !folder.has(&objects[place])).collect();
+        if places.is_empty() {
+            return Ok(viking_fetch::remove_partial(&folder.path)?);
+        }
+        let bucket = open()?;
+        let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
+        let observer = Watch { meter, report, places: &places, landed: landed.as_ref() };
+        let fetched =
+            viking_fetch::fetch(&bucket, &wanted, &folder.path, options, &observer).await?;
+        let changed = changed(fetched.failed)?;
+        for object in changed {
+            let now = bucket.look(&object).await?;
+            report.warn(&format!("{} changed, loading it as it is now", object.key));
+            folder.replace(now);
+        }
+        folder.save()?;
     }
-    let bucket = open()?;
-    let places: Vec<usize> = missing.into_iter().collect();
-    let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
-    let observer = Watch { meter, report, places: &places, landed };
-    let options = FetchOptions { jobs: args.jobs.into(), part_bytes: args.part_size };
-    let mut fetched =
-        viking_fetch::fetch(&bucket, &wanted, &folder.path, &options, &observer).await?;
-    if fetched.failed.is_empty() {
-        return Ok(());
+    let text = format!("objects changed {CHANGES_MAX} times while they were downloaded");
+    Err(Failure::say(Exit::Data, text).hint("wait until nobody writes there any more"))
+}
+
+/// The objects that failed because they changed, if that is all that failed.
+fn changed(failed: Vec<(RemoteObject, Error)>) -> Outcome<Vec<RemoteObject>> {
+    let (changed, mut failed): (Vec<_>, Vec<_>) =
+        failed.into_iter().partition(|(_, error)| matches!(error, Error::Changed { .. }));
+    let count = failed.len();
+    if failed.is_empty() {
+        return Ok(changed.into_iter().map(|(object, _)| object).collect());
     }
-    let count = fetched.failed.len();
-    let (_, error) = fetched.failed.swap_remove(0);
-    let mut failure = Failure::from(error);
-    if count > 1 {
-        failure = failure.hint(format!("{} more objects failed as well", count - 1));
-    }
-    Err(failure)
+    let failure = Failure::from(failed.swap_remove(0).1);
+    Err(match count {
+        1 => failure,
+        _ => failure.hint(format!("{} more objects failed as well", count - 1)),
+    })
 }
 
 /// Passes the events of a download on to the report and the printing.
@@ -156,7 +179,7 @@ struct Watch<'a> {
     report: &'a Report,
     /// For each object of the download, its place in the receipt.
     places: &'a [usize],
-    landed: Option<Sender<usize>>,
+    landed: Option<&'a Sender<usize>>,
 }
 
 impl Observer for Watch<'_> {
@@ -186,10 +209,12 @@ impl Observer for Watch<'_> {
                     &text,
                     json!({"key": object.key, "bytes": object.size}),
                 );
-                if let Some(landed) = &self.landed {
+                if let Some(landed) = self.landed {
                     landed.send(place).unwrap_or(());
                 }
             }
+            // It is loaded again.
+            Event::Failed { error: Error::Changed { .. }, .. } => {}
             Event::Failed { object, error } => {
                 self.report.warn(&format!("{}: {error}", object.key));
             }
@@ -208,6 +233,9 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
             return Err(Failure::say(Exit::Usage, "tos://BUCKET/PREFIX or --task is needed"));
         }
     };
+    if args.dry_run {
+        return plan(context, &from, &args.dir).await;
+    }
     let request = Request::Fetch { from: from.to_string() };
     let mut folder = RunFolder::create(&args.dir, &from.to_string(), request, None)?;
     let dir = args.dir.display();
@@ -221,16 +249,14 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let open = || context.service.bucket(from.bucket(), args.transfer.retries);
     let objects = list(&open()?, &from, report).await?;
     if objects.is_empty() {
-        let text = format!("there is no object with bytes below {from}");
-        return Err(
-            Failure::say(Exit::NotFound, text).hint("check the path, and that the task is done")
-        );
+        return Err(no_objects(&from));
     }
     folder.forget_changed(&objects)?;
     folder.set_objects(objects);
     folder.save()?;
     let meter = Meter::new(true);
-    let loading = load(&open, &folder, &args.transfer, &meter, report, None);
+    let options = fetch_options(&args.transfer, None);
+    let loading = load(&open, &mut folder, &options, &meter, report, None);
     let loaded = meter.show(report, loading).await;
     meter.note_checksums(&mut folder);
     folder.save()?;
@@ -240,8 +266,24 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     Ok(())
 }
 
+/// Tells what a download would take.
+async fn plan(context: &Context, from: &TosPath, dir: &Path) -> Outcome<()> {
+    let places = find_remote(context, from).await?;
+    let bytes: u64 = places.iter().map(Place::size).sum();
+    let (objects, rows) = (places.len(), count_rows(places).await?);
+    // The folder may have to be made yet.
+    let there = dir.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let free = viking_fetch::free_bytes(there)?;
+    print_text(&format!("objects: {objects}\nbytes: {bytes}\nrows: {rows}\ndisk free: {free}\n"))?;
+    if free < bytes {
+        let text = format!("{} has room for {free} bytes, {bytes} are needed", there.display());
+        return Err(Failure::say(Exit::Local, text));
+    }
+    Ok(())
+}
+
 /// Where a task writes, once it is done.
-async fn written_by(context: &Context, task: &TaskId) -> Outcome<TosPath> {
+pub(crate) async fn written_by(context: &Context, task: &TaskId) -> Outcome<TosPath> {
     let client = context.client()?;
     let done = follow(&client, task, None, &context.report).await?;
     match done.tos_path {

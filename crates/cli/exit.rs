@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// Why the program ends as it does. The README prints this table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,40 +137,54 @@ fn refusal_hint(code: &str) -> Option<&'static str> {
 
 impl From<viking_fetch::Error> for Failure {
     fn from(error: viking_fetch::Error) -> Self {
-        use viking_fetch::ErrorClass;
-        let exit = match error.class() {
-            ErrorClass::Data => Exit::Data,
-            ErrorClass::Denied => Exit::Denied,
-            ErrorClass::Local => Exit::Local,
-            ErrorClass::NotFound => Exit::NotFound,
-            ErrorClass::Passing => Exit::Transfer,
-            ErrorClass::Usage => Exit::Usage,
-        };
-        let hint = match error.refusal().map(|refusal| refusal.code.as_str()) {
-            Some("InvalidPathAccess") => {
-                Some("leave the bucket out of --tos-endpoint, or leave --tos-endpoint out")
-            }
-            Some("SignatureDoesNotMatch" | "InvalidAccessKeyId") => {
-                Some("check the keys of TOS and --region")
-            }
-            Some("AccessDenied") => Some("the key needs permission to list and read the bucket"),
-            Some("ExpiredToken" | "InvalidSecurityToken") => {
-                Some("the temporary keys are over; get new ones and go on")
-            }
-            Some("RequestTimeTooSkewed") => Some("check the clock of this machine"),
-            Some("CrossRegionAccessError") => {
-                Some("the bucket is in another region; check --region")
-            }
-            _ => None,
-        };
+        let (exit, hint) = meaning(&error);
         let failure = Self::new(exit, error);
         hint.into_iter().fold(failure, Self::hint)
     }
 }
 
+/// The exit code and the fix of an error of the download.
+fn meaning(error: &viking_fetch::Error) -> (Exit, Option<&'static str>) {
+    use viking_fetch::ErrorClass;
+    let exit = match error.class() {
+        ErrorClass::Data => Exit::Data,
+        ErrorClass::Denied => Exit::Denied,
+        ErrorClass::Local => Exit::Local,
+        ErrorClass::NotFound => Exit::NotFound,
+        ErrorClass::Passing => Exit::Transfer,
+        ErrorClass::Usage => Exit::Usage,
+    };
+    let hint = match error.refusal().map(|refusal| refusal.code.as_str()) {
+        Some("InvalidPathAccess") => {
+            Some("leave the bucket out of --tos-endpoint, or leave --tos-endpoint out")
+        }
+        Some("SignatureDoesNotMatch" | "InvalidAccessKeyId") => {
+            Some("check the keys of TOS and --region")
+        }
+        Some("AccessDenied") => Some("the key needs permission to list and read the bucket"),
+        Some("ExpiredToken" | "InvalidSecurityToken") => {
+            Some("the temporary keys are over; get new ones and go on")
+        }
+        Some("RequestTimeTooSkewed") => Some("check the clock of this machine"),
+        Some("CrossRegionAccessError") => Some("the bucket is in another region; check --region"),
+        _ if matches!(error, viking_fetch::Error::NoSpace { .. }) => {
+            Some("make room, or take a --dir on another disk, and run the same command again")
+        }
+        _ => None,
+    };
+    (exit, hint)
+}
+
 impl From<viking_reader::Error> for Failure {
     fn from(error: viking_reader::Error) -> Self {
         use viking_reader::ErrorClass;
+        if let viking_reader::Error::Io { source, .. } = &error
+            && let Some(cause) = source.get_ref()
+            && let Some(cause) = cause.downcast_ref::<Arc<viking_fetch::Error>>()
+        {
+            let (exit, hint) = meaning(cause);
+            return hint.into_iter().fold(Self::new(exit, error), Self::hint);
+        }
         let exit = match error.class() {
             ErrorClass::Data => Exit::Data,
             ErrorClass::Local => Exit::Local,

@@ -1,67 +1,108 @@
-//! The verbs on local files: cat, schema, count.
+//! The verbs on files, here or in TOS: cat, schema, count.
 
-use std::fs::{self, File};
-use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use alphanumeric_sort::sort_path_slice;
 use serde_json::json;
-use viking_reader::{FileKind, FileSource, Footer, JsonExport};
+use viking_api::TaskId;
+use viking_reader::{FileKind, Footer, JsonExport};
 
 use crate::Context;
 use crate::args::{CatArgs, FilesArgs};
+use crate::download::written_by;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
-use crate::printing::{Input, open, print, report_memory, report_text_like};
-use crate::run_folder;
+use crate::places::{Opening, Place, find, find_remote, report_traffic};
+use crate::printing::{Input, print, report_memory, report_text_like};
 use crate::settings::print_options;
 
-/// What an export's files are called, in a folder without a receipt that names them.
-const EXTENSIONS: [&str; 4] = ["parquet", "json", "jsonl", "ndjson"];
+/// Footers that are fetched ahead of the one that is looked at.
+const FOOTERS_AHEAD: usize = 16;
 
 /// `cat`: the rows of files.
-pub(crate) fn cat(context: &Context, args: &CatArgs) -> Outcome<()> {
-    let files = find(&args.paths)?;
+pub(crate) async fn cat(context: &Arc<Context>, args: &CatArgs) -> Outcome<()> {
+    let options = print_options(&args.rows)?;
+    let places = match &args.task {
+        Some(task) => {
+            find_remote(context, &written_by(context, &TaskId(task.clone())).await?).await?
+        }
+        None => find(context, &args.paths).await?,
+    };
     let output = Output::open(&args.output)?;
-    let inputs = files.iter().map(|path| open_input(path));
-    let rows = AtomicU64::new(0);
-    let printed = print(inputs, print_options(&args.rows)?, output, &context.stop, &rows)?;
-    report_memory(&printed, &context.report);
-    report_text_like(&printed, &context.report);
-    Ok(())
+    let shared = Arc::clone(context);
+    blocking(move || {
+        let rows = AtomicU64::new(0);
+        let printed = print(Opening::new(&places, 1), options, output, &shared.stop, &rows)?;
+        report_traffic(&places, &shared);
+        report_memory(&printed, &shared.report);
+        report_text_like(&printed, &shared.report);
+        Ok(())
+    })
+    .await
 }
 
 /// `count`: one number, or JSON with every file.
-pub(crate) fn count(args: &FilesArgs) -> Outcome<()> {
-    let mut files = Vec::new();
-    let mut total = 0;
-    for path in find(&args.paths)? {
-        let (name, source) = open_input(&path)?;
-        let rows = match FileKind::of(&name, source.as_ref())? {
-            FileKind::Json => {
-                JsonExport::new(&name, source).for_each_row(|_| Ok(ControlFlow::Continue(())))?
-            }
-            _ => Footer::read(&name, &source)?.rows(),
-        };
-        total += rows;
-        files.push(json!({"file": name, "rows": rows}));
-    }
-    if args.json {
-        return print_text(&format!("{}\n", json!({"schema": 1, "rows": total, "files": files})));
-    }
-    print_text(&format!("{total}\n"))
+pub(crate) async fn count(context: &Arc<Context>, args: &FilesArgs) -> Outcome<()> {
+    let (places, as_json) = (find(context, &args.paths).await?, args.json);
+    let shared = Arc::clone(context);
+    blocking(move || {
+        let (mut files, mut total) = (Vec::new(), 0);
+        for input in Opening::new(&places, FOOTERS_AHEAD) {
+            let (name, rows) = rows_of(input?)?;
+            total += rows;
+            files.push(json!({"file": name, "rows": rows}));
+        }
+        report_traffic(&places, &shared);
+        if as_json {
+            return print_text(&format!(
+                "{}\n",
+                json!({"schema": 1, "rows": total, "files": files})
+            ));
+        }
+        print_text(&format!("{total}\n"))
+    })
+    .await
+}
+
+/// The rows of all places together.
+pub(crate) async fn count_rows(places: Vec<Place>) -> Outcome<u64> {
+    blocking(move || {
+        let rows = |input: Outcome<Input>| Ok(rows_of(input?)?.1);
+        Opening::new(&places, FOOTERS_AHEAD).map(rows).sum()
+    })
+    .await
+}
+
+/// A file's name and rows: by its footer, or counted in a JSON export.
+pub(crate) fn rows_of((name, source): Input) -> Outcome<(String, u64)> {
+    let rows = match FileKind::of(&name, source.as_ref())? {
+        FileKind::Json => {
+            JsonExport::new(&name, source).for_each_row(|_| Ok(ControlFlow::Continue(())))?
+        }
+        _ => Footer::read(&name, &source)?.rows(),
+    };
+    Ok((name, rows))
 }
 
 /// `schema`: the columns, or JSON with every file.
-pub(crate) fn schema(args: &FilesArgs) -> Outcome<()> {
+pub(crate) async fn schema(context: &Arc<Context>, args: &FilesArgs) -> Outcome<()> {
+    let (places, as_json) = (find(context, &args.paths).await?, args.json);
+    let shared = Arc::clone(context);
+    blocking(move || {
+        let text = describe(&places, as_json)?;
+        report_traffic(&places, &shared);
+        print_text(&text)
+    })
+    .await
+}
+
+fn describe(places: &[Place], as_json: bool) -> Outcome<String> {
     let mut files = Vec::new();
     let mut text = String::new();
     let mut last_columns = String::new();
-    for path in find(&args.paths)? {
-        let (name, source) = open_input(&path)?;
+    for input in Opening::new(places, FOOTERS_AHEAD) {
+        let (name, source) = input?;
         if FileKind::of(&name, source.as_ref())? == FileKind::Json {
             let error = format!("{name} is a JSON export, which has no schema");
             return Err(Failure::say(Exit::Usage, error)
@@ -83,102 +124,12 @@ pub(crate) fn schema(args: &FilesArgs) -> Outcome<()> {
         let groups: Vec<u64> = footer.row_group_rows().collect();
         files.push(json!({"file": name, "rows": footer.rows(), "row_groups": groups, "columns": described}));
     }
-    if args.json {
-        return print_text(&format!("{}\n", json!({"schema": 1, "files": files})));
-    }
-    print_text(&text)
+    Ok(if as_json { format!("{}\n", json!({"schema": 1, "files": files})) } else { text })
 }
 
-fn open_input(path: &Path) -> Outcome<Input> {
-    if path == Path::new("-") {
-        return Ok(("stdin".to_owned(), Arc::new(spool_stdin()?)));
-    }
-    let name = path.display().to_string();
-    let is_stream = fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir());
-    if is_stream {
-        let spooled = File::open(path).and_then(spool);
-        let spooled =
-            spooled.map_err(|error| Failure::local(format!("cannot read {name}"), error))?;
-        return Ok((name, Arc::new(spooled)));
-    }
-    open(&name, path)
-}
-
-fn spool_stdin() -> Outcome<FileSource> {
-    spool(io::stdin().lock()).map_err(|error| Failure::local("cannot read stdin", error))
-}
-
-/// Parquet is read from its end, so a stream goes to a temporary file that has no name.
-fn spool(mut stream: impl io::Read) -> io::Result<FileSource> {
-    let mut file: File = tempfile::tempfile()?;
-    io::copy(&mut stream, &mut file)?;
-    FileSource::from_file(file)
-}
-
-/// The files that the paths name, folders and patterns opened up, in number-aware order.
-fn find(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.to_str().is_some_and(|text| text.starts_with("tos://")) {
-            let text = format!("{} is not on this machine", path.display());
-            let hint =
-                format!("download it first: viking-export fetch {} --dir DIR", path.display());
-            return Err(Failure::say(Exit::Usage, text).hint(hint));
-        }
-        let is_there = path.exists() || path == Path::new("-");
-        match path.to_str() {
-            Some(pattern) if !is_there && pattern.contains(['*', '?', '[']) => {
-                files.extend(expand(pattern)?);
-            }
-            _ if path.is_dir() => {
-                let listed = run_folder::names(path)?;
-                if let Some(names) = listed {
-                    files.extend(names.into_iter().map(|name| path.join(name)));
-                    continue;
-                }
-                let mut found = Vec::new();
-                walk(path, &mut found).map_err(|error| {
-                    Failure::local(format!("cannot read {}", path.display()), error)
-                })?;
-                if found.is_empty() {
-                    let text = format!("{} has no Parquet or JSON file", path.display());
-                    return Err(Failure::say(Exit::NotFound, text));
-                }
-                sort_path_slice(&mut found);
-                files.extend(found);
-            }
-            _ => files.push(path.clone()),
-        }
-    }
-    Ok(files)
-}
-
-fn expand(pattern: &str) -> Outcome<Vec<PathBuf>> {
-    let paths = glob::glob(pattern).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let mut found = Vec::new();
-    for path in paths {
-        found.push(path.map_err(|error| Failure::new(Exit::Local, error))?);
-    }
-    if found.is_empty() {
-        return Err(Failure::say(Exit::NotFound, format!("no file matches {pattern}")));
-    }
-    sort_path_slice(&mut found);
-    Ok(found)
-}
-
-/// Files of an export below `folder`, without what the run folder keeps for itself.
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with('.') || name == "receipt.json" {
-            continue;
-        }
-        if path.is_dir() {
-            walk(&path, found)?;
-        } else if path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known)) {
-            found.push(path);
-        }
-    }
-    Ok(())
+/// Reading blocks its thread: it is done on one that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(Exit::Bug, error))?
 }

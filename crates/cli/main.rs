@@ -9,13 +9,16 @@ mod embedded;
 mod exit;
 mod files;
 mod output;
+mod places;
 mod printing;
+mod remote;
 mod report;
 mod run;
 mod run_folder;
 mod settings;
 mod signals;
 mod task;
+mod verify;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -171,16 +174,10 @@ async fn verb(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
         Command::Confirm(args) => task::confirm(context, args).await,
         Command::Cancel(args) => task::cancel(context, &cli.talk, args).await,
         Command::Fetch(args) => download::fetch(context, args).await,
-        Command::Cat(_) | Command::Schema(_) | Command::Count(_) => {
-            let context = Arc::clone(context);
-            let local = tokio::task::spawn_blocking(move || match &cli.command {
-                Command::Cat(args) => files::cat(&context, args),
-                Command::Schema(args) => files::schema(args),
-                Command::Count(args) => files::count(args),
-                _ => Ok(()),
-            });
-            local.await.map_err(|error| Failure::new(Exit::Bug, error))?
-        }
+        Command::Cat(args) => files::cat(context, args).await,
+        Command::Schema(args) => files::schema(context, args).await,
+        Command::Count(args) => files::count(context, args).await,
+        Command::Verify(args) => verify::verify(context, args).await,
         #[cfg(feature = "embedded")]
         Command::Emulator(args) => embedded::serve(args).await,
     }

@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use viking_fetch::Lead;
 use viking_reader::{Counts, Error, FileRows, FileSource, PrintOptions, Printer, Source};
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -143,13 +144,23 @@ pub(crate) struct Landing {
     landed: Receiver<usize>,
     waiting: BTreeSet<usize>,
     next: usize,
+    lead: Lead,
+    /// Bytes of each file that are downloaded for this run.
+    missing: Vec<u64>,
+    used: u64,
 }
 
 impl Landing {
     /// `landed` brings the places of files in `names` as they land, in any order; when it is
-    /// closed, nothing more will.
-    pub(crate) fn new(folder: PathBuf, names: Vec<String>, landed: Receiver<usize>) -> Self {
-        Self { folder, names, landed, waiting: BTreeSet::new(), next: 0 }
+    /// closed, nothing more will. `lead` is told of the bytes, `missing` for each file, that are printed.
+    pub(crate) fn new(
+        folder: PathBuf,
+        names: Vec<String>,
+        landed: Receiver<usize>,
+        lead: Lead,
+        missing: Vec<u64>,
+    ) -> Self {
+        Self { folder, names, landed, waiting: BTreeSet::new(), next: 0, lead, missing, used: 0 }
     }
 }
 
@@ -157,6 +168,11 @@ impl Iterator for Landing {
     type Item = Outcome<Input>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // The file before is printed.
+        if let Some(before) = self.next.checked_sub(1) {
+            self.used += self.missing[before];
+            self.lead.set_used(self.used);
+        }
         let name = self.names.get(self.next)?;
         while !self.waiting.remove(&self.next) {
             match self.landed.recv() {

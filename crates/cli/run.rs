@@ -6,16 +6,16 @@ use std::sync::mpsc;
 
 use serde_json::json;
 use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPath};
-use viking_fetch::{Bucket, FetchOptions};
+use viking_fetch::{Bucket, FetchOptions, Lead};
 
 use crate::Context;
 use crate::args::{Format, GoingArgs, ResumeArgs, RowArgs, RunArgs};
 use crate::download::{Meter, list, load};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::Output;
+use crate::output::{Output, print_text};
 use crate::printing::{Landing, Printed, print, report_memory, report_text_like, report_values};
-use crate::run_folder::{Finished, Request, RunFolder, now, run_name};
-use crate::settings::{Service, print_options};
+use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now, run_name};
+use crate::settings::{Service, fetch_options, print_options};
 use crate::task::{create, file_type, follow, rows};
 
 /// Stands in a receipt for the addresses of the embedded services.
@@ -45,10 +45,25 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
     let to = TosPath::parse(&args.export.to)?;
     context.service.client()?;
     context.service.bucket(to.bucket(), args.going.transfer.retries)?;
+    if args.dry_run {
+        return plan(context, args, &to).await;
+    }
     let output = Output::open(&args.going.output)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&run));
     let folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
     go_on(context, folder, &args.going, output).await
+}
+
+/// Tells what would be exported.
+async fn plan(context: &Context, args: &RunArgs, to: &TosPath) -> Outcome<()> {
+    let collection = context.client()?.collection(&args.export.collection).await?;
+    let rows = collection.rows.map_or("unknown".to_owned(), |rows| rows.to_string());
+    let which = if args.export.all { "all" } else { "those that satisfy the filter" };
+    let type_ = file_type(&args.export).name();
+    print_text(&format!(
+        "collection: {}\nrows in it (an estimate): {rows}\nrows to export: {which}\nto: {to}/RUN\nas: {type_}\n",
+        collection.name
+    ))
 }
 
 /// `resume`.
@@ -137,7 +152,7 @@ async fn go_on(
         context.detach.set(vec![resume]);
     }
     let meter = Arc::new(Meter::new(going.output.is_file()));
-    let work = load_and_print(context, &folder, &open, going, output, &meter);
+    let work = load_and_print(context, &mut folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await;
     meter.note_checksums(&mut folder);
     if printed.is_err() {
@@ -218,22 +233,26 @@ fn refuse_empty(done: &Task, to: &TosPath) -> Outcome<()> {
 /// Downloads and prints at the same time.
 async fn load_and_print(
     context: &Context,
-    folder: &RunFolder,
+    folder: &mut RunFolder,
     open: &(dyn Fn() -> Outcome<Bucket> + Sync),
     going: &GoingArgs,
     output: Output,
     meter: &Arc<Meter>,
 ) -> Outcome<Printed> {
     let (sender, landed) = mpsc::channel();
-    let objects = folder.receipt.objects.iter().flatten();
-    let names: Vec<String> = objects.map(|object| object.name.clone()).collect();
+    let objects = folder.receipt.objects.as_deref().unwrap_or_default();
+    let names: Vec<String> = objects.iter().map(|object| object.name.clone()).collect();
     let count = names.len();
-    let landing = Landing::new(folder.path.clone(), names, landed);
+    let lead = Lead::new(going.ahead.get());
+    let missing = |object: &ObjectRecord| if folder.has(object) { 0 } else { object.size };
+    let missing = objects.iter().map(missing).collect();
+    let landing = Landing::new(folder.path.clone(), names, landed, lead.clone(), missing);
     let options = print_options(folder.receipt.rows.as_ref().unwrap_or(&RowArgs::default()))?;
     let (stop, watched) = (context.stop.clone(), Arc::clone(meter));
     let mut printing =
         tokio::task::spawn_blocking(move || print(landing, options, output, &stop, &watched.rows));
-    let loading = load(open, folder, &going.transfer, meter, &context.report, Some(sender));
+    let transfer = fetch_options(&going.transfer, Some(lead));
+    let loading = load(open, folder, &transfer, meter, &context.report, Some(sender));
     let mut loading = Box::pin(loading);
     let bug = |error| Failure::new(Exit::Bug, error);
     tokio::select! {

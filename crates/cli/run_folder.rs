@@ -55,6 +55,9 @@ pub(crate) struct ObjectRecord {
     /// TOS sent a checksum, and it was the same.
     #[serde(default)]
     pub(crate) crc64_compared: bool,
+    /// The file was read again, and its MD5 is the `ETag`.
+    #[serde(default)]
+    pub(crate) md5_compared: bool,
     /// Rows, once they were counted.
     #[serde(default)]
     pub(crate) rows: Option<u64>,
@@ -74,7 +77,16 @@ impl ObjectRecord {
 impl From<RemoteObject> for ObjectRecord {
     fn from(object: RemoteObject) -> Self {
         let RemoteObject { key, name, size, etag } = object;
-        Self { key, name, size, etag, crc64: None, crc64_compared: false, rows: None }
+        Self {
+            key,
+            name,
+            size,
+            etag,
+            crc64: None,
+            crc64_compared: false,
+            md5_compared: false,
+            rows: None,
+        }
     }
 }
 
@@ -203,6 +215,14 @@ impl RunFolder {
             }
         }
         self.receipt.objects = Some(now);
+    }
+
+    /// Takes an object as it is now in the place of what it was.
+    pub(crate) fn replace(&mut self, now: RemoteObject) {
+        let mut objects = self.receipt.objects.iter_mut().flatten();
+        if let Some(object) = objects.find(|object| object.key == now.key) {
+            *object = now.into();
+        }
     }
 
     /// Whether the complete file of this object stands in the folder. Files get their names only

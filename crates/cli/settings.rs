@@ -2,14 +2,15 @@
 //! environment by itself; `args.rs` reads it through clap.
 
 use viking_api::{Client, Credentials, Endpoint};
-use viking_fetch::{Bucket, BucketOptions, Keys, tos_endpoint};
+use viking_fetch::{Bucket, BucketOptions, FetchOptions, Keys, Lead, Verify, tos_endpoint};
 use viking_reader::{
     BinaryForm, DecimalForm, Int64Form, JsonOptions, NonFinite, Nulls, PrintFormat, PrintOptions,
     VectorForm,
 };
 
 use crate::args::{
-    BinaryArg, Format, NonFiniteArg, NullsArg, NumberOrString, RowArgs, ServiceArgs, Vectors,
+    BinaryArg, Format, NonFiniteArg, NullsArg, NumberOrString, RowArgs, ServiceArgs, TransferArgs,
+    Vectors, VerifyArg,
 };
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -139,6 +140,20 @@ impl Service {
                 Err(Failure::say(Exit::Denied, "no keys were found in the environment").hint(hint))
             }
         }
+    }
+}
+
+/// The downloader's options for the typed ones.
+pub(crate) fn fetch_options(args: &TransferArgs, lead: Option<Lead>) -> FetchOptions {
+    FetchOptions {
+        bytes_per_second: args.limit_rate,
+        jobs: args.jobs,
+        lead,
+        part_bytes: args.part_size,
+        verify: match args.verify {
+            VerifyArg::Normal => Verify::Normal,
+            VerifyArg::Full => Verify::Full,
+        },
     }
 }
 

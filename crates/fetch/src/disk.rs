@@ -45,10 +45,15 @@ pub(crate) fn partial_bytes(folder: &Path) -> u64 {
     entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
 }
 
+/// Bytes that are free on the disk of `folder`.
+pub fn free_bytes(folder: &Path) -> Result<u64, Error> {
+    fs4::available_space(folder)
+        .map_err(|error| Error::local("look at the free space of", folder, error))
+}
+
 /// Whether `needed` more bytes fit on the disk of `folder`.
 pub(crate) fn check_room(folder: &Path, needed: u64) -> Result<(), Error> {
-    let free = fs4::available_space(folder)
-        .map_err(|error| Error::local("look at the free space of", folder, error))?;
+    let free = free_bytes(folder)?;
     if free < needed {
         return Err(Error::NoSpace { path: folder.to_owned(), needed, free });
     }

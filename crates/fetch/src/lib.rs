@@ -5,7 +5,7 @@
 //! name only. [`Bucket::list`] lists an export in number-aware order and does not believe an
 //! empty list. [`fetch`] downloads parts of many objects at once and, after any stop, goes on with the
 //! parts that are missing; a file stands under its final name only when it is complete, checked and on
-//! the disk. An [`Observer`] sees every step.
+//! the disk. An [`Observer`] sees every step. [`ObjectReader`] reads ranges of an object that does not land.
 //!
 //! The crate knows nothing of Arrow, and of Parquet only the four bytes at both ends. It never
 //! prints and never reads the environment.
@@ -35,6 +35,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod bucket;
 mod connection;
 mod disk;
@@ -47,10 +48,11 @@ mod limiter;
 mod listing;
 mod pace;
 mod proof;
+mod ranges;
 mod schedule;
 
 pub use bucket::{Bucket, BucketOptions, tos_endpoint};
-pub use disk::remove_partial;
+pub use disk::{free_bytes, remove_partial};
 pub use download::Landed;
 pub use error::{Cause, Error, ErrorClass, Refusal};
 pub use event::{Event, NoObserver, Observer};
@@ -58,4 +60,5 @@ pub use keys::{KeySource, Keys};
 pub use listing::{Listing, RemoteObject};
 pub use pace::Lead;
 pub use proof::{Proof, Verify, prove};
+pub use ranges::{ObjectReader, Traffic};
 pub use schedule::{FetchOptions, Jobs, Report, fetch};

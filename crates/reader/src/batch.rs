@@ -20,7 +20,7 @@ use crate::footer::{Footer, damaged, not_read, text_as_views};
 use crate::guard::guarded;
 use crate::memory::Plan;
 use crate::pages::{Groups, Pages};
-use crate::source::{FileSource, Source};
+use crate::source::{FileSource, Source, Watched};
 
 /// Rows of a batch unless asked otherwise: what VikingDB's own recipe hands to user code.
 pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
@@ -66,6 +66,7 @@ pub struct BatchReader {
     file: String,
     footer: Footer,
     schema: SchemaRef,
+    source: Arc<Watched>,
     pages: Arc<Pages>,
     batch_rows: usize,
     decoder: Option<ParquetRecordBatchReader>,
@@ -138,14 +139,18 @@ impl BatchReader {
         let schema = Arc::new(whole.project(columns).map_err(|error| damaged(file, error))?);
         let rows_left = part.rows;
         let pages = Pages::new(plan.threads, plan.pages_bytes);
+        source.expect(&footer.column_chunks(&part.groups, columns));
+        let source = Arc::new(Watched::new(source));
+        let input = Arc::clone(&source);
         let decoder =
-            guarded(|| build(source, &footer, whole, columns, &part, plan.block_rows, &pages))
+            guarded(|| build(input, &footer, whole, columns, &part, plan.block_rows, &pages))
                 .map_err(|panic| damaged(file, panic))?
                 .map_err(|error| not_read(file, error))?;
         Ok(Self {
             file: file.to_owned(),
             footer,
             schema,
+            source,
             pages,
             batch_rows,
             decoder: Some(decoder),
@@ -211,18 +216,24 @@ impl BatchReader {
 
     fn decode(&mut self) -> Result<Option<RecordBatch>, Error> {
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
-        let block = guarded(|| decoder.next().transpose())
-            .map_err(|panic| damaged(&self.file, panic))?
-            .map_err(|error| match error {
-                ArrowError::ExternalError(cause) => {
-                    not_read(&self.file, ParquetError::External(cause))
-                }
-                error => damaged(&self.file, plain(&error.to_string())),
-            })?;
+        let decoded = guarded(|| decoder.next().transpose());
+        let decoded = decoded.map_err(|panic| damaged(&self.file, panic))?;
+        let block = decoded.map_err(|error| self.not_decoded(error))?;
         if block.is_none() {
             self.decoder = None;
         }
         Ok(block)
+    }
+
+    /// A fault of the disk or the network is told apart from one of the file.
+    fn not_decoded(&self, error: ArrowError) -> Error {
+        match (self.source.take_failure(), error) {
+            (Some(failure), _) => Error::io(&self.file, failure),
+            (None, ArrowError::ExternalError(cause)) => {
+                not_read(&self.file, ParquetError::External(cause))
+            }
+            (None, error) => damaged(&self.file, plain(&error.to_string())),
+        }
     }
 
     /// Puts a block behind the rows that are left of the one before.
@@ -318,7 +329,7 @@ pub(crate) fn unknown_column<'a>(
 }
 
 fn build(
-    source: Arc<dyn Source>,
+    source: Arc<Watched>,
     footer: &Footer,
     schema: &SchemaRef,
     columns: &[usize],

@@ -1,6 +1,7 @@
 //! The footer of a Parquet file: columns, rows and row groups, before any row is read.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
@@ -12,7 +13,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use crate::error::Error;
 use crate::guard::guarded;
-use crate::source::{ParquetInput, Source};
+use crate::source::{HEADER_READ_BYTES, ParquetInput, Source};
 use crate::thrift;
 
 /// Bytes of the closing footer length and magic.
@@ -75,15 +76,36 @@ impl Footer {
     pub(crate) fn page_bytes(&self, columns: &[usize]) -> u64 {
         const PAGE_BYTES: u64 = 1 << 20;
         let parquet = self.metadata.metadata();
-        let descriptor = parquet.file_metadata().schema_descr();
-        let leaves = (0..descriptor.num_columns())
-            .filter(|&leaf| columns.contains(&descriptor.get_column_root_idx(leaf)));
         let largest = |leaf: usize| {
             let chunks = parquet.row_groups().iter().map(|group| group.column(leaf));
             let bytes = chunks.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0));
             bytes.max().unwrap_or(0).min(PAGE_BYTES)
         };
-        2 * leaves.map(largest).sum::<u64>()
+        2 * self.leaves(columns).map(largest).sum::<u64>()
+    }
+
+    /// The bytes of the column chunks that `columns` take, for each of the row `groups`.
+    pub(crate) fn column_chunks(
+        &self,
+        groups: &[usize],
+        columns: &[usize],
+    ) -> Vec<Vec<Range<u64>>> {
+        let parquet = self.metadata.metadata();
+        let chunk_bytes = |group: usize, leaf: usize| {
+            let (start, length) = parquet.row_group(group).column(leaf).byte_range();
+            // The header of a page is read with a little of what follows it.
+            start..start + length + HEADER_READ_BYTES as u64
+        };
+        let chunks =
+            |&group: &usize| self.leaves(columns).map(|leaf| chunk_bytes(group, leaf)).collect();
+        groups.iter().map(chunks).collect()
+    }
+
+    /// The leaves of the chosen top-level columns.
+    fn leaves(&self, columns: &[usize]) -> impl Iterator<Item = usize> {
+        let descriptor = self.metadata.metadata().file_metadata().schema_descr();
+        (0..descriptor.num_columns())
+            .filter(|&leaf| columns.contains(&descriptor.get_column_root_idx(leaf)))
     }
 
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::Error;
+use crate::guard::lock;
 use crate::thrift;
 
 /// Random access to the bytes of one file or object.
@@ -20,6 +21,49 @@ pub trait Source: Send + Sync {
 
     /// The bytes of `range`, all of them: less is an [`io::ErrorKind::UnexpectedEof`] error.
     fn read(&self, range: Range<u64>) -> io::Result<Bytes>;
+
+    /// Told before rows are read which ranges they take: for each row group those of its column chunks, in
+    /// the same order of columns. The chunks of a group are read at about the same time, each from its
+    /// start. A source that is far away can fetch them ahead.
+    fn expect(&self, _groups: &[Vec<Range<u64>>]) {}
+}
+
+/// Keeps the error with which reading failed: what comes out of the Parquet decoder is only a text, and a
+/// fault of the disk or the network must not pass for damage.
+pub(crate) struct Watched {
+    source: Arc<dyn Source>,
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Watched {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        Self { source, failure: Mutex::default() }
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        lock(&self.failure).take()
+    }
+}
+
+impl Source for Watched {
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        self.source.read(range).map_err(|error| {
+            let kind = error.kind();
+            // Beyond the end is where only a damaged file points.
+            if kind != io::ErrorKind::UnexpectedEof {
+                *lock(&self.failure) = Some(error);
+            }
+            kind.into()
+        })
+    }
+
+    fn expect(&self, groups: &[Vec<Range<u64>>]) {
+        self.source.expect(groups);
+    }
 }
 
 impl Source for Bytes {
@@ -147,7 +191,7 @@ impl FileKind {
 pub(crate) struct ParquetInput(pub(crate) Arc<dyn Source>);
 
 /// Page headers are a few dozen bytes; one small read nearly always holds them.
-const HEADER_READ_BYTES: usize = 512;
+pub(crate) const HEADER_READ_BYTES: usize = 512;
 
 impl Length for ParquetInput {
     fn len(&self) -> u64 {

@@ -1,0 +1,202 @@
+//! What the paths on the command line mean: files, folders, patterns, stdin, prefixes of TOS.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alphanumeric_sort::sort_path_slice;
+use viking_api::TosPath;
+use viking_fetch::RemoteObject;
+use viking_reader::FileSource;
+
+use crate::Context;
+use crate::download::list;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::printing::{Input, open};
+use crate::remote::Remote;
+use crate::run_folder;
+
+/// What an export's files are called, in a folder without a receipt that names them.
+const EXTENSIONS: [&str; 4] = ["parquet", "json", "jsonl", "ndjson"];
+
+/// How often a request to TOS is repeated by verbs that do not ask.
+const RETRIES: u8 = 5;
+
+/// One file to read.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Stdin,
+    Local(PathBuf),
+    Remote(Remote, RemoteObject),
+}
+
+impl Place {
+    /// Bytes of a remote object; others are not asked.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Remote(_, object) => object.size,
+            Self::Stdin | Self::Local(_) => 0,
+        }
+    }
+
+    fn open(&self) -> Outcome<Input> {
+        match self {
+            Self::Stdin => {
+                let spooled = spool(io::stdin().lock());
+                let source = spooled.map_err(|error| Failure::local("cannot read stdin", error))?;
+                Ok(("stdin".to_owned(), Arc::new(source)))
+            }
+            Self::Local(path) => open_local(path),
+            Self::Remote(remote, object) => Ok((remote.name(object), remote.open(object))),
+        }
+    }
+}
+
+/// Opens places one after the other. Both ends of remote objects are fetched a few objects ahead.
+pub(crate) struct Opening<'a> {
+    places: std::slice::Iter<'a, Place>,
+    opened: VecDeque<Outcome<Input>>,
+    ahead: usize,
+}
+
+impl<'a> Opening<'a> {
+    pub(crate) fn new(places: &'a [Place], ahead: usize) -> Self {
+        Self { places: places.iter(), opened: VecDeque::new(), ahead }
+    }
+}
+
+impl Iterator for Opening<'_> {
+    type Item = Outcome<Input>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.opened.is_empty() {
+            self.opened.push_back(self.places.next()?.open());
+        }
+        while self.opened.len() <= self.ahead
+            && let Some(place @ Place::Remote(..)) = self.places.as_slice().first()
+        {
+            self.opened.push_back(place.open());
+            self.places.next();
+        }
+        self.opened.pop_front()
+    }
+}
+
+/// Says how much of TOS was read, if anything was.
+pub(crate) fn report_traffic(places: &[Place], context: &Context) {
+    let mut said = Vec::new();
+    for place in places {
+        if let Place::Remote(remote, _) = place
+            && !said.iter().any(|other| remote.is_same(other))
+        {
+            remote.report(&context.report);
+            said.push(remote.clone());
+        }
+    }
+}
+
+/// The files that the paths name, folders, patterns and prefixes opened up, in number-aware order.
+pub(crate) async fn find(context: &Context, paths: &[PathBuf]) -> Outcome<Vec<Place>> {
+    let mut places = Vec::new();
+    for path in paths {
+        let text = path.to_str().unwrap_or_default();
+        if text.starts_with("tos://") {
+            places.extend(find_remote(context, &TosPath::parse(text)?).await?);
+        } else if text == "-" {
+            places.push(Place::Stdin);
+        } else {
+            places.extend(find_local(path)?.into_iter().map(Place::Local));
+        }
+    }
+    Ok(places)
+}
+
+/// The objects below a prefix.
+pub(crate) async fn find_remote(context: &Context, from: &TosPath) -> Outcome<Vec<Place>> {
+    let bucket = context.service.bucket(from.bucket(), RETRIES)?;
+    let objects = list(&bucket, from, &context.report).await?;
+    if objects.is_empty() {
+        return Err(no_objects(from));
+    }
+    let remote = Remote::new(bucket);
+    Ok(objects.iter().map(|object| Place::Remote(remote.clone(), object.remote())).collect())
+}
+
+/// There is nothing to read or download.
+pub(crate) fn no_objects(from: &TosPath) -> Failure {
+    let text = format!("there is no object with bytes below {from}");
+    Failure::say(Exit::NotFound, text).hint("check the path, and that the task is done")
+}
+
+fn find_local(path: &Path) -> Outcome<Vec<PathBuf>> {
+    match path.to_str() {
+        Some(pattern) if !path.exists() && pattern.contains(['*', '?', '[']) => expand(pattern),
+        _ if path.is_dir() => {
+            if let Some(names) = run_folder::names(path)? {
+                return Ok(names.into_iter().map(|name| path.join(name)).collect());
+            }
+            let mut found = Vec::new();
+            walk(path, &mut found).map_err(|error| {
+                Failure::local(format!("cannot read {}", path.display()), error)
+            })?;
+            if found.is_empty() {
+                let text = format!("{} has no Parquet or JSON file", path.display());
+                return Err(Failure::say(Exit::NotFound, text));
+            }
+            sort_path_slice(&mut found);
+            Ok(found)
+        }
+        _ => Ok(vec![path.to_owned()]),
+    }
+}
+
+fn expand(pattern: &str) -> Outcome<Vec<PathBuf>> {
+    let paths = glob::glob(pattern).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let mut found = Vec::new();
+    for path in paths {
+        found.push(path.map_err(|error| Failure::new(Exit::Local, error))?);
+    }
+    if found.is_empty() {
+        return Err(Failure::say(Exit::NotFound, format!("no file matches {pattern}")));
+    }
+    sort_path_slice(&mut found);
+    Ok(found)
+}
+
+/// Files of an export below `folder`, without what the run folder keeps for itself.
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with('.') || name == "receipt.json" {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, found)?;
+        } else if path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known)) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn open_local(path: &Path) -> Outcome<Input> {
+    let name = path.display().to_string();
+    let is_stream = fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir());
+    if is_stream {
+        let spooled = File::open(path).and_then(spool);
+        let spooled =
+            spooled.map_err(|error| Failure::local(format!("cannot read {name}"), error))?;
+        return Ok((name, Arc::new(spooled)));
+    }
+    open(&name, path)
+}
+
+/// Parquet is read from its end, so a stream goes to a temporary file that has no name.
+fn spool(mut stream: impl io::Read) -> io::Result<FileSource> {
+    let mut file: File = tempfile::tempfile()?;
+    io::copy(&mut stream, &mut file)?;
+    FileSource::from_file(file)
+}
