@@ -165,7 +165,7 @@ pub(crate) struct TransferArgs {
     /// Bytes a second at most, for example 20MiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) limit_rate: Option<NonZeroU64>,
-    /// What is compared: `full` reads each file again for the MD5 in its ETag
+    /// What is compared: `full` reads each file again and compares its MD5
     #[arg(long, value_name = "HOW", default_value = "normal")]
     pub(crate) verify: VerifyArg,
     /// How often a request is repeated after a passing fault
@@ -398,7 +398,7 @@ pub(crate) struct FetchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CatArgs {
-    /// Files, folders, patterns, tos://BUCKET/PREFIX, or - for stdin
+    /// Files, folders, patterns, prefixes of TOS, or - for stdin
     #[arg(required_unless_present = "task", conflicts_with = "task", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// The objects that this task wrote, once it is done
@@ -412,7 +412,7 @@ pub(crate) struct CatArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
-    /// Files, folders, patterns, tos://BUCKET/PREFIX, or - for stdin
+    /// Files, folders, patterns, prefixes of TOS, or - for stdin
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Print JSON

@@ -259,8 +259,9 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let loading = load(&open, &mut folder, &options, &meter, report, None);
     let loaded = meter.show(report, loading).await;
     meter.note_checksums(&mut folder);
-    folder.save()?;
-    loaded?;
+    let saved = folder.save();
+    // What failed first is what to tell of: a full disk takes no receipt either.
+    loaded.and(saved)?;
     let objects = folder.receipt.objects.as_ref().map_or(0, Vec::len);
     report.note("fetched", &format!("{objects} objects in {dir}"), json!({"objects": objects}));
     Ok(())

@@ -167,12 +167,20 @@ fn meaning(error: &viking_fetch::Error) -> (Exit, Option<&'static str>) {
         }
         Some("RequestTimeTooSkewed") => Some("check the clock of this machine"),
         Some("CrossRegionAccessError") => Some("the bucket is in another region; check --region"),
-        _ if matches!(error, viking_fetch::Error::NoSpace { .. }) => {
+        _ if is_full(error) => {
             Some("make room, or take a --dir on another disk, and run the same command again")
         }
         _ => None,
     };
     (exit, hint)
+}
+
+fn is_full(error: &viking_fetch::Error) -> bool {
+    match error {
+        viking_fetch::Error::NoSpace { .. } => true,
+        viking_fetch::Error::Local { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+        _ => false,
+    }
 }
 
 impl From<viking_reader::Error> for Failure {

@@ -155,11 +155,14 @@ async fn go_on(
     let work = load_and_print(context, &mut folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await;
     meter.note_checksums(&mut folder);
-    if printed.is_err() {
-        folder.save()?;
+    match printed {
+        Ok(printed) => prove(context, &mut folder, &printed, going),
+        Err(failure) => {
+            // What failed first is what to tell of: a full disk takes no receipt either.
+            drop(folder.save());
+            Err(failure)
+        }
     }
-    let printed = printed?;
-    prove(context, &mut folder, &printed, going)
 }
 
 /// The task of this run: the one that is known, the one that an interrupted submit left on the

@@ -61,6 +61,9 @@ pub(crate) async fn verify(context: &Arc<Context>, args: &VerifyArgs) -> Outcome
 
 fn look(folder: &RunFolder, object: &ObjectRecord) -> Outcome<Found> {
     let path = folder.path.join(&object.name);
+    if !path.exists() {
+        return Err(Failure::say(Exit::NotFound, format!("{} is not there", path.display())));
+    }
     let known = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
     let proof = prove(&path, &object.remote(), known)?;
     let (_, rows) = rows_of(open(&object.name, &path)?)?;
@@ -102,6 +105,6 @@ fn worst(mut failures: Vec<Failure>, files: usize) -> Option<Failure> {
     let count = failures.len();
     let place = failures.iter().position(|failure| failure.exit == Exit::Data).unwrap_or(0);
     let failure = if failures.is_empty() { return None } else { failures.swap_remove(place) };
-    let hint = "remove the files that are named and fetch them again: viking-export resume DIR";
+    let hint = "remove those that are named, and run the command again that made the folder";
     Some(failure.hint(format!("{count} of {files} files are not as they were; {hint}")))
 }

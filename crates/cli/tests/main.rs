@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod errors;
+mod kills;
 mod pipeline;
 mod program;
+mod remote;
 mod rows;
 mod signals;
 mod talk;
+mod transfer;

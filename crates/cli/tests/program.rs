@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use viking_emulator::{Collections, Emulator, Options};
 
 /// Where a test works: an empty folder, which is also the home folder.
 pub(crate) struct Place {
@@ -146,6 +148,33 @@ impl Drop for Service {
         // Told to stop it cleans up behind itself.
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A TOS inside the test, to put objects into and to count what it sends.
+pub(crate) struct Tos {
+    pub(crate) emulator: Emulator,
+    _runtime: Runtime,
+}
+
+impl Tos {
+    pub(crate) fn start(faults: &[&str]) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+        let mut options = Options::new(Collections::folder("nowhere"));
+        options.faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+        let emulator = runtime.block_on(Emulator::start(options)).unwrap();
+        Self { emulator, _runtime: runtime }
+    }
+
+    /// A place whose settings point here.
+    pub(crate) fn place(&self) -> Place {
+        let ready = self.emulator.ready();
+        let mut place = Place::new();
+        place.set("VOLCENGINE_ACCESS_KEY", &ready.access_key);
+        place.set("VOLCENGINE_SECRET_KEY", &ready.secret_key);
+        place.set("VIKING_EXPORT_TOS_ENDPOINT", &ready.tos);
+        place
     }
 }
 

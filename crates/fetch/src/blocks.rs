@@ -6,6 +6,9 @@ use std::ops::Range;
 const BLOCK_BYTES_MAX: u64 = 8 << 20;
 /// Smaller blocks would be mostly requests.
 const BLOCK_BYTES_MIN: u64 = 256 * 1024;
+/// Blocks of each range that are held: the one that is read, those ahead, and one that a reader which lags
+/// behind may still want.
+const BLOCKS_EACH: u64 = 4;
 /// Bytes between two ranges that are fetched along with them rather than with a request more.
 const GAP_BYTES: u64 = 64 * 1024;
 /// Ranges of the first group are fetched together up to this size: its reader may stop soon.
@@ -39,10 +42,10 @@ impl Plan {
     }
 }
 
-/// Blocks for `groups` of ranges, two for each range of a group within `budget` bytes where they can be.
+/// Blocks for `groups` of ranges, a few for each range of a group within `budget` bytes where they can be.
 pub(crate) fn plan(groups: &[Vec<Range<u64>>], budget: u64) -> Plan {
     let columns = groups.iter().map(Vec::len).max().unwrap_or(0).max(1) as u64;
-    let block_bytes = (budget / 2 / columns).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
+    let block_bytes = (budget / BLOCKS_EACH / columns).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
     let mut plan = Plan::default();
     for (number, group) in groups.iter().enumerate() {
         let merge_bytes =
@@ -92,12 +95,13 @@ fn cut(range: Range<u64>, first: u64, block_bytes: u64, whole: u64, blocks: &mut
     }
 }
 
-/// Ranges may share bytes at their ends; a byte is fetched once.
+/// A byte is fetched once. Where ranges share some, the one that starts there has them: its reader needs them
+/// first.
 fn without_overlap(ranges: &mut Vec<Range<u64>>) {
-    let mut end = 0;
-    for range in ranges.iter_mut() {
-        range.start = range.start.max(end);
-        end = end.max(range.end);
+    let mut start = u64::MAX;
+    for range in ranges.iter_mut().rev() {
+        range.end = range.end.min(start);
+        start = start.min(range.start);
     }
     ranges.retain(|range| !range.is_empty());
 }
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn blocks_grow_in_the_first_group_and_are_large_behind() {
-        let groups = [vec![4..20 * MIB], vec![20 * MIB..60 * MIB]];
+        let groups = [4..20 * MIB, 20 * MIB..60 * MIB].map(|range| Vec::from([range]));
         let plan = plan(&groups, 64 * MIB);
         let kib: Vec<u64> = lengths(&plan).iter().map(|bytes| bytes / 1024).collect();
         assert_eq!(kib, [256, 512, 1024, 2048, 4096, 8192, 4351, 8192, 8192, 8192, 8192, 8192]);

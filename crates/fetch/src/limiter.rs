@@ -12,12 +12,10 @@ use crate::schedule::Jobs;
 /// One burst of refusals is one sign of too much, not many.
 const BURST: Duration = Duration::from_secs(1);
 /// However long TOS asks us to wait, it is no longer than this.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// Parts at once that [`Jobs::Auto`] begins with, and never goes beyond.
 const AUTO_FIRST: usize = 4;
 pub(crate) const AUTO_MAX: usize = 32;
-/// More parts at once are worth it while each step brings this much.
-const AUTO_GAIN: f64 = 1.1;
 
 /// Parts at once, and pauses between requests.
 #[derive(Debug)]
@@ -47,12 +45,20 @@ struct Climb {
     since: Instant,
     bytes: u64,
     parts: usize,
-    best: f64,
+    /// Bytes a second before the last step.
+    best: u64,
 }
 
 impl Climb {
-    fn new(best: f64) -> Self {
+    fn new(best: u64) -> Self {
         Self { since: Instant::now(), bytes: 0, parts: 0, best }
+    }
+
+    /// Bytes a second since the last step.
+    fn rate(&self) -> u64 {
+        let microseconds = self.since.elapsed().as_micros().max(1);
+        let rate = u128::from(self.bytes) * 1_000_000 / microseconds;
+        u64::try_from(rate).unwrap_or(u64::MAX)
     }
 }
 
@@ -86,7 +92,7 @@ impl Limiter {
             Jobs::Auto => (AUTO_FIRST, AUTO_MAX),
         };
         state.max = max;
-        state.climb = (jobs == Jobs::Auto).then(|| Climb::new(0.0));
+        state.climb = (jobs == Jobs::Auto).then(|| Climb::new(0));
         self.change(&mut state, limit);
     }
 
@@ -142,8 +148,10 @@ impl Limiter {
     /// Doubles the parts at once as long as that brings more bytes a second.
     fn step(&self, state: &mut State) {
         let Some(climb) = state.climb.take() else { return };
-        let rate = climb.bytes as f64 / climb.since.elapsed().as_secs_f64().max(1e-9);
-        if rate > climb.best * AUTO_GAIN && state.limit < state.max {
+        let rate = climb.rate();
+        // A tenth more is worth twice as many requests at once.
+        let is_worth_it = rate / 11 > climb.best / 10;
+        if is_worth_it && state.limit < state.max {
             let more = (state.limit * 2).min(state.max);
             self.change(state, more);
             state.climb = Some(Climb::new(rate));

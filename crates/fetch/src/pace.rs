@@ -23,8 +23,10 @@ impl Rate {
     pub(crate) async fn take(&self, bytes: usize) {
         let until = {
             let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-            let seconds = bytes as f64 / self.bytes_per_second.get() as f64;
-            *paid = (*paid).max(Instant::now()) + Duration::from_secs_f64(seconds);
+            let nanoseconds =
+                bytes as u128 * 1_000_000_000 / u128::from(self.bytes_per_second.get());
+            let cost = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+            *paid = (*paid).max(Instant::now()) + cost;
             *paid
         };
         tokio::time::sleep_until(until).await;

@@ -21,8 +21,8 @@ const HEAD_BYTES: u64 = 64;
 const TAIL_BYTES: u64 = 64 * 1024;
 /// An object that is no larger is fetched whole.
 const SMALL_BYTES: u64 = 1 << 20;
-/// Blocks behind the one that is read that are fetched ahead.
-const AHEAD: usize = 2;
+/// So many times the bytes of the block that is read are fetched ahead.
+const AHEAD: u64 = 2;
 
 /// Requests made and bytes received by [`ObjectReader`]s.
 #[derive(Debug, Default)]
@@ -183,11 +183,14 @@ impl ObjectReader {
 
     /// A block of the plan.
     fn planned(&self, state: &mut State, number: usize, clock: u64) -> (Range<u64>, Loading) {
-        let mut wanted = vec![number];
-        while let Some(next) = state.plan.next(wanted[wanted.len() - 1])
-            && wanted.len() <= AHEAD
+        let length = |range: Range<u64>| range.end - range.start;
+        let (mut wanted, mut last) = (vec![number], number);
+        let mut ahead = AHEAD * length(state.plan.range(number));
+        while let Some(next) = state.plan.next(last)
+            && let Some(left) = ahead.checked_sub(length(state.plan.range(next)))
         {
             wanted.push(next);
+            (last, ahead) = (next, left);
         }
         for &number in &wanted {
             let range = state.plan.range(number);
@@ -195,14 +198,9 @@ impl ObjectReader {
             block.used = clock;
         }
         while state.held_bytes() > self.budget && state.drop_oldest(&wanted) {}
-        match &state.blocks[number] {
-            Some(block) => (block.range.clone(), block.loading.clone()),
-            // It was put there above.
-            None => {
-                let block = self.block(state.plan.range(number));
-                (block.range.clone(), block.loading.clone())
-            }
-        }
+        let range = state.plan.range(number);
+        let block = state.blocks[number].get_or_insert_with(|| self.block(range));
+        (block.range.clone(), block.loading.clone())
     }
 
     /// Begins to fetch a range.

@@ -40,7 +40,8 @@ impl fmt::Debug for JsonExport {
 impl JsonExport {
     /// Reads `source`; `file` names it in errors.
     pub fn new(file: &str, source: Arc<dyn Source>) -> Self {
-        source.expect(&[vec![0..source.size()]]);
+        let whole = 0..source.size();
+        source.expect(&[Vec::from([whole])]);
         Self {
             file: file.to_owned(),
             input: BufReader::with_capacity(READ_BYTES, SourceReader::new(source)),

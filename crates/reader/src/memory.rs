@@ -39,10 +39,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// For `columns` of a file, with up to `threads` threads and `bytes` of memory.
+    /// For `rows` rows of `columns` of a file, with up to `threads` threads and `bytes` of memory.
     pub(crate) fn new(
         footer: &Footer,
         columns: &[usize],
+        rows: u64,
         batch_rows: NonZeroUsize,
         threads: NonZeroUsize,
         bytes: u64,
@@ -56,12 +57,15 @@ impl Plan {
         let rows_in_flight = (left - threads * THREAD_BYTES) / row_and_text / BLOCKS_AHEAD;
         // Each thread needs a row at least.
         let threads = if is_over { 1 } else { rows_in_flight.min(threads).max(1) };
-        let rows = (BLOCK_BYTES / row_bytes).min(BLOCK_ROWS_MAX).min(rows_in_flight / threads);
-        let block_rows = match rows / batch_rows {
+        let fitting_rows =
+            (BLOCK_BYTES / row_bytes).min(BLOCK_ROWS_MAX).min(rows_in_flight / threads);
+        let block_rows = match fitting_rows / batch_rows {
             0 if is_over => batch_rows,
-            0 => rows.max(1),
+            0 => fitting_rows.max(1),
             batches => batches * batch_rows,
         };
+        // Threads that find no block would read pages that nobody wants.
+        let threads = threads.min(rows.div_ceil(block_rows).max(1));
         let pages_bytes = if threads > 1 { PAGES_BYTES_MAX.min(left / 8) } else { 0 };
         Self {
             threads: usize::try_from(threads)
@@ -77,7 +81,8 @@ impl Plan {
 
     /// For one thread that takes its batches one by one, with the types that the file gives them.
     pub(crate) fn one_by_one(footer: &Footer, columns: &[usize], batch_rows: NonZeroUsize) -> Self {
-        let plan = Self::new(footer, columns, batch_rows, NonZeroUsize::MIN, u64::MAX);
+        let plan =
+            Self::new(footer, columns, footer.rows(), batch_rows, NonZeroUsize::MIN, u64::MAX);
         // Batches that are cut from one block need no copy.
         let block_rows = plan.block_rows.max(batch_rows.get());
         Self { block_rows, text_views: false, ..plan }

@@ -252,8 +252,6 @@ impl<W: Write + Send> Printer<W> {
         self.compare_schema(file, footer.schema())?;
         let columns = self.chosen(file, footer.schema())?;
         let options = &self.options;
-        let plan =
-            Plan::new(&footer, &columns, options.batch_rows, options.threads, options.memory);
         let rows = footer.rows();
         let read = ReadOptions {
             batch_rows: options.batch_rows,
@@ -262,6 +260,9 @@ impl<W: Write + Send> Printer<W> {
             limit: self.left,
         };
         self.skip -= read.offset;
+        let wanted = self.left.unwrap_or(u64::MAX).min(rows - read.offset);
+        let (batch_rows, memory) = (options.batch_rows, options.memory);
+        let plan = Plan::new(&footer, &columns, wanted, batch_rows, options.threads, memory);
         if options.format == PrintFormat::ArrowStream {
             let whole = Plan::one_by_one(&footer, &columns, options.batch_rows);
             let reader = BatchReader::planned(file, source, footer, &columns, &read, &whole)?;

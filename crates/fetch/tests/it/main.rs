@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod faults;
+mod ranges;
 mod resume;
 mod server;
 mod transfer;
