@@ -12,7 +12,6 @@ benches/record/NAME.json and the chart of the README.
 import argparse
 import json
 import os
-import platform
 import statistics
 import struct
 import subprocess
@@ -20,11 +19,11 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "viking-export-bench"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from harness import CACHE, OURS, ROOT, environment, machine, run_to_cat, write_record
+
 SETS = ["vec", "text", "scalar", "sparse"]
 GOALS = {"vec": 3.0, "text": 2.0, "scalar": 2.0, "sparse": 2.0}
-OURS = ROOT / "target/release/viking-export"
 
 # Each prints the seconds inside the engine. {file} and {out} are filled in.
 ENGINES = {
@@ -55,17 +54,11 @@ ARROW = ("arrow-json 100", 100), ("arrow-json 8192", 8192)
 
 def prepare():
     """The virtual environment's interpreter and the data sets."""
-    environment = CACHE / "python"
-    needs = ROOT / "benches/peers/requirements.txt"
-    stamp = environment / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != needs.read_text():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
-        subprocess.run([environment / "bin/pip", "install", "-q", "-r", needs], check=True)
-        stamp.write_text(needs.read_text())
+    python = environment("python", ROOT / "benches/peers/requirements.txt")
     subprocess.run(["cargo", "build", "--release", "--bins", "--examples"], cwd=ROOT, check=True)
     sets = CACHE / "sets"
     subprocess.run([ROOT / "target/release/examples/fixtures", "--bench", sets], check=True)
-    return environment / "bin/python", sets
+    return python, sets
 
 
 def command(program, python, file, out):
@@ -75,18 +68,6 @@ def command(program, python, file, out):
         if program == name:
             return [ROOT / "target/release/examples/arrow_json", file, str(rows), out]
     return [python, "-c", ENGINES[program].format(file=file, out=out)]
-
-
-def run_to_cat(file):
-    """Seconds and peak memory of ours with a pipe to cat."""
-    start = time.perf_counter()
-    ours = subprocess.Popen([OURS, "cat", file], stdout=subprocess.PIPE)
-    cat = subprocess.Popen(["cat"], stdin=ours.stdout, stdout=subprocess.DEVNULL)
-    ours.stdout.close()
-    _, status, usage = os.wait4(ours.pid, 0)
-    if cat.wait() != 0 or status != 0:
-        sys.exit(f"viking-export to cat failed on {file}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
 def run(program, python, file, out):
@@ -156,12 +137,6 @@ def check(programs, python, file):
     return count
 
 
-def machine():
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(), "commit": commit.stdout.strip()}
-
-
 def versions(python):
     code = "import chdb, duckdb, polars; print(chdb.engine_version, duckdb.__version__, polars.__version__)"
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -228,8 +203,7 @@ def main():
               f"the best peer takes {best} times as long (to cat {record['sets'][name]['best_peer_of_to_cat']}); {ratios}",
               flush=True)
     if chosen.record:
-        place = ROOT / "benches/record" / f"{chosen.record}.json"
-        place.write_text(json.dumps(record, indent=1) + "\n")
+        write_record(chosen.record, record)
         chart(record, ROOT / "benches/record" / f"{chosen.record}.svg")
 
 

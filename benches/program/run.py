@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "viking-export-bench"
-OURS = ROOT / "target/release/viking-export"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from harness import CACHE, OURS, ROOT, machine, run_to_cat, write_record
+
 SETS = ["vec", "text", "scalar", "sparse"]
 MORE = ["vec128", "vec1536", "vec64", "ints"]
 
@@ -41,19 +41,6 @@ def run(file, *options, out="/dev/null"):
     if status != 0:
         sys.exit(f"{file} {options} failed")
     return seconds, usage.ru_maxrss / 1024
-
-
-def run_to_cat(file):
-    start = time.perf_counter()
-    ours = subprocess.Popen([OURS, "cat", file], stdout=subprocess.PIPE)
-    with open("/dev/null", "wb") as target:
-        cat = subprocess.Popen(["cat"], stdin=ours.stdout, stdout=target)
-    ours.stdout.close()
-    _, status, usage = os.wait4(ours.pid, 0)
-    cat.wait()
-    if status != 0:
-        sys.exit(f"{file} failed")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
 def in_turns(rounds, variants):

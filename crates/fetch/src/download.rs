@@ -42,6 +42,8 @@ pub struct Landed {
 pub(crate) struct Shared<'a> {
     pub(crate) bucket: &'a Bucket,
     pub(crate) folder: &'a Path,
+    /// Something failed that would strike every part.
+    pub(crate) is_hopeless: AtomicBool,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) part_bytes: u64,
     pub(crate) rate: Option<Rate>,
@@ -109,10 +111,12 @@ impl<'a> Download<'a> {
         self.cut.parts()
     }
 
-    /// Loads one part; the last one to arrive completes the object. Nothing happens for the other parts
-    /// of an object of which one has failed.
+    /// Loads one part while it has a slot; the last one to arrive completes the object. Nothing happens for
+    /// the other parts of an object of which one has failed.
     pub(crate) async fn load(&self, part: usize) -> Result<Option<Landed>, Error> {
-        if self.has_failed.load(Ordering::Relaxed) {
+        if self.has_failed.load(Ordering::Relaxed)
+            || self.shared.is_hopeless.load(Ordering::Relaxed)
+        {
             return Ok(None);
         }
         let loaded = self.load_part(part).await;
@@ -129,7 +133,13 @@ impl<'a> Download<'a> {
     async fn load_part(&self, part: usize) -> Result<Option<Landed>, Error> {
         let Some(opened) = &self.opened().await? else { return Ok(None) };
         if !lock(&opened.journal).has(part) {
+            let slot = self.shared.bucket.limiter.slot().await;
+            if self.shared.is_hopeless.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
             self.receive(opened, part).await?;
+            // Others load while this one's object is flushed to the disk.
+            drop(slot);
         }
         if self.parts_left.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(None);
@@ -141,6 +151,7 @@ impl<'a> Download<'a> {
                 let journal = || self.journal_path();
                 lock(&opened.journal).clear().map_err(|e| Error::local("write", &journal(), e))?;
                 for part in 0..self.parts() {
+                    let _slot = self.shared.bucket.limiter.slot().await;
                     self.receive(opened, part).await?;
                 }
                 let landed = self.complete(opened).await;

@@ -84,10 +84,10 @@ pub async fn fetch(
     prepare(folder)?;
     let wanted: u64 = objects.iter().map(|object| object.size).fold(0, u64::saturating_add);
     check_room(folder, wanted.saturating_sub(partial_bytes(folder)))?;
-    let is_hopeless = AtomicBool::new(false);
     let shared = Shared {
         bucket,
         folder,
+        is_hopeless: AtomicBool::new(false),
         observer,
         part_bytes: options.part_bytes.get(),
         rate: options.bytes_per_second.map(Rate::new),
@@ -102,22 +102,14 @@ pub async fn fetch(
     bucket.limiter.allow(options.jobs);
     let parts =
         downloads.iter().flat_map(|object| (0..object.parts()).map(move |part| (object, part)));
-    let loads = parts.map(|(object, part)| {
-        let is_hopeless = &is_hopeless;
-        async move {
-            if let Some(lead) = &options.lead {
-                lead.reached(object.start()).await;
-            }
-            let slot = bucket.limiter.slot().await;
-            if is_hopeless.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let loaded = object.load(part).await;
-            drop(slot);
-            loaded.map_err(|error| (object.object(), error))
+    let loads = parts.map(|(object, part)| async move {
+        if let Some(lead) = &options.lead {
+            lead.reached(object.start()).await;
         }
+        object.load(part).await.map_err(|error| (object.object(), error))
     });
-    let at_once = match options.jobs {
+    // While some are flushed to the disk, as many others load.
+    let at_once = 2 * match options.jobs {
         Jobs::Auto => AUTO_MAX,
         Jobs::Fixed(jobs) => jobs.get(),
     };
@@ -137,7 +129,7 @@ pub async fn fetch(
                     error.class(),
                     ErrorClass::Data | ErrorClass::NotFound | ErrorClass::Passing
                 );
-                is_hopeless.fetch_or(strikes_all, Ordering::Relaxed);
+                shared.is_hopeless.fetch_or(strikes_all, Ordering::Relaxed);
                 report.failed.push((object.clone(), error));
             }
         }
