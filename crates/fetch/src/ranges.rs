@@ -23,6 +23,8 @@ const TAIL_BYTES: u64 = 64 * 1024;
 const SMALL_BYTES: u64 = 1 << 20;
 /// So many times the bytes of the block that is read are fetched ahead.
 const AHEAD: u64 = 2;
+/// But no less than this: small blocks are waited for more than they are loaded.
+const AHEAD_BYTES_MIN: u64 = 1 << 20;
 
 /// Requests made and bytes received by [`ObjectReader`]s.
 #[derive(Debug, Default)]
@@ -185,7 +187,7 @@ impl ObjectReader {
     fn planned(&self, state: &mut State, number: usize, clock: u64) -> (Range<u64>, Loading) {
         let length = |range: Range<u64>| range.end - range.start;
         let (mut wanted, mut last) = (vec![number], number);
-        let mut ahead = AHEAD * length(state.plan.range(number));
+        let mut ahead = (AHEAD * length(state.plan.range(number))).max(AHEAD_BYTES_MIN);
         while let Some(next) = state.plan.next(last)
             && let Some(left) = ahead.checked_sub(length(state.plan.range(next)))
         {
