@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Confirm a task that waits for it
     Confirm(TaskArgs),
     /// End a task on the server
-    Cancel(TaskArgs),
+    Cancel(CancelArgs),
     /// Download the objects of an export
     Fetch(FetchArgs),
     /// Print the rows of files, here or in TOS
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Schema(FilesArgs),
     /// Count the rows of files
     Count(FilesArgs),
+    /// Delete the objects of a finished folder from TOS
+    Clean(CleanArgs),
     /// Prove the files of a folder again, without the network
     Verify(VerifyArgs),
     /// Serve a local VikingDB and TOS
@@ -137,6 +139,24 @@ pub(crate) struct ServiceArgs {
     /// The address of TOS without the bucket, if it is not the region's own
     #[arg(long, global = true, value_name = "URL", env = "VIKING_EXPORT_TOS_ENDPOINT")]
     pub(crate) tos_endpoint: Option<String>,
+    /// The generation of VikingDB's interface
+    #[arg(
+        long,
+        global = true,
+        value_name = "API",
+        env = "VIKING_EXPORT_API",
+        default_value = "v1"
+    )]
+    pub(crate) api: ApiArg,
+    /// The collection's project, with --api v2
+    #[arg(long, global = true, value_name = "NAME", env = "VIKING_EXPORT_PROJECT")]
+    pub(crate) project: Option<String>,
+    /// The collection's resource id in place of its name, with --api v2
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) resource_id: Option<String>,
+    /// Take the keys from this profile of ~/.volcengine/config.json
+    #[arg(long, global = true, value_name = "NAME", env = "VIKING_EXPORT_PROFILE")]
+    pub(crate) profile: Option<String>,
     /// Use plain http to other machines as well
     #[arg(long, global = true)]
     pub(crate) allow_http: bool,
@@ -168,11 +188,13 @@ pub(crate) struct TransferArgs {
     /// What is compared: `full` reads each file again and compares its MD5
     #[arg(long, value_name = "HOW", default_value = "normal")]
     pub(crate) verify: VerifyArg,
-    /// How often a request is repeated after a passing fault
-    #[arg(long, default_value_t = 5)]
+    /// How often a request is repeated after a passing fault, 15 times at most
+    // A signature is good for 15 minutes, and every repetition may have to wait for half of one.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=15))]
     pub(crate) retries: u8,
 }
 
+value_enum!(ApiArg, V1, V2);
 value_enum!(VerifyArg, Normal, Full);
 
 /// Beyond this many parts at once services refuse and nothing gets faster.
@@ -218,6 +240,9 @@ pub(crate) struct ExportArgs {
     /// The files that are written
     #[arg(long, value_name = "TYPE", default_value = "parquet")]
     pub(crate) file_type: FileTypeArg,
+    /// Export these fields only, with --api v2
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) output_fields: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -329,6 +354,9 @@ pub(crate) struct GoingArgs {
     /// Remove the data files once their rows are printed and proven
     #[arg(long)]
     pub(crate) discard: bool,
+    /// Delete the objects from TOS once their rows are printed and proven
+    #[arg(long)]
+    pub(crate) clean: bool,
     /// Give up following the task after this long, for example 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<SignedDuration>,
@@ -354,6 +382,24 @@ pub(crate) struct TaskArgs {
     /// Give up after this long, for example 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// The task's id
+    pub(crate) task: String,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// The folder of a finished run or fetch
+    pub(crate) dir: PathBuf,
+    /// Only list what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! Downloads the objects of a run folder, and the verb fetch.
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -8,16 +9,16 @@ use std::time::Duration;
 
 use serde_json::json;
 use viking_api::{TaskId, TosPath};
-use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteObject};
+use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteObject, prove};
 
 use crate::Context;
-use crate::args::FetchArgs;
+use crate::args::{FetchArgs, TransferArgs, VerifyArg};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::count_rows;
 use crate::output::print_text;
 use crate::places::{Place, find_remote, no_objects};
 use crate::report::{Progress, Report};
-use crate::run_folder::{ObjectRecord, Request, RunFolder};
+use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now};
 use crate::settings::fetch_options;
 use crate::task::follow;
 
@@ -123,6 +124,7 @@ pub(crate) async fn load(
     report: &Report,
     landed: Option<Sender<usize>>,
 ) -> Outcome<()> {
+    note_missing_checksums(folder)?;
     let objects = folder.receipt.objects.as_deref().unwrap_or_default();
     meter.objects_total.store(objects.len(), Ordering::Relaxed);
     for place in (0..objects.len()).filter(|&place| folder.has(&objects[place])) {
@@ -147,6 +149,9 @@ pub(crate) async fn load(
         let fetched =
             viking_fetch::fetch(&bucket, &wanted, &folder.path, options, &observer).await?;
         let changed = changed(fetched.failed)?;
+        if changed.is_empty() {
+            return Ok(());
+        }
         for object in changed {
             let now = bucket.look(&object).await?;
             report.warn(&format!("{} changed, loading it as it is now", object.key));
@@ -156,6 +161,20 @@ pub(crate) async fn load(
     }
     let text = format!("objects changed {CHANGES_MAX} times while they were downloaded");
     Err(Failure::say(Exit::Data, text).hint("wait until nobody writes there any more"))
+}
+
+/// Files that landed just before a stop have no checksum in the receipt yet.
+fn note_missing_checksums(folder: &mut RunFolder) -> Outcome<()> {
+    let mut objects = folder.receipt.objects.take().unwrap_or_default();
+    for object in &mut objects {
+        if object.crc64.is_none() && folder.has(object) {
+            let proof = prove(&folder.path.join(&object.name), &object.remote(), None)?;
+            object.crc64 = Some(proof.crc64.to_string());
+            object.md5_compared = proof.is_md5_compared;
+        }
+    }
+    folder.receipt.objects = Some(objects);
+    folder.save()
 }
 
 /// The objects that failed because they changed, if that is all that failed.
@@ -234,7 +253,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
         }
     };
     if args.dry_run {
-        return plan(context, &from, &args.dir).await;
+        return plan(context, &from, args).await;
     }
     let request = Request::Fetch { from: from.to_string() };
     let mut folder = RunFolder::create(&args.dir, &from.to_string(), request, None)?;
@@ -242,8 +261,8 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     context.detach.set(vec![
         format!("what has landed stays in {dir}"),
         format!(
-            "go on: viking-export fetch {from} --dir {dir} --part-size {}",
-            args.transfer.part_size
+            "go on: viking-export fetch {from} --dir {dir}{}",
+            same_again(context, &args.transfer)
         ),
     ]);
     let open = || context.service.bucket(from.bucket(), args.transfer.retries);
@@ -259,6 +278,9 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let loading = load(&open, &mut folder, &options, &meter, report, None);
     let loaded = meter.show(report, loading).await;
     meter.note_checksums(&mut folder);
+    if loaded.is_ok() {
+        folder.receipt.finished = Some(Finished { at: now(), rows: None, rows_printed: None });
+    }
     let saved = folder.save();
     // What failed first is what to tell of: a full disk takes no receipt either.
     loaded.and(saved)?;
@@ -267,17 +289,42 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     Ok(())
 }
 
+/// The flags that a command to go on has to repeat.
+pub(crate) fn same_again(context: &Context, transfer: &TransferArgs) -> String {
+    let service = &context.service;
+    let mut words = Vec::new();
+    if transfer.part_size != FetchOptions::default().part_bytes {
+        words.push(format!("--part-size {}", transfer.part_size));
+    }
+    if transfer.verify == VerifyArg::Full {
+        words.push("--verify full".to_owned());
+    }
+    if service.allow_http {
+        words.push("--allow-http".to_owned());
+    }
+    words.iter().map(|word| format!(" {word}")).collect()
+}
+
 /// Tells what a download would take.
-async fn plan(context: &Context, from: &TosPath, dir: &Path) -> Outcome<()> {
-    let places = find_remote(context, from).await?;
-    let bytes: u64 = places.iter().map(Place::size).sum();
+async fn plan(context: &Context, from: &TosPath, args: &FetchArgs) -> Outcome<()> {
+    let dir = &args.dir;
+    let places = find_remote(context, from, args.transfer.retries).await?;
+    let objects: Vec<RemoteObject> = places.iter().filter_map(Place::remote).cloned().collect();
+    let bytes: u64 = objects.iter().map(|object| object.size).sum();
+    let is_missing = |object: &&RemoteObject| {
+        fs::metadata(dir.join(&object.name)).map_or(0, |file| file.len()) != object.size
+    };
+    let missing: Vec<RemoteObject> = objects.iter().filter(is_missing).cloned().collect();
+    let needed = viking_fetch::needed_bytes(dir, &missing);
     let (objects, rows) = (places.len(), count_rows(places).await?);
     // The folder may have to be made yet.
     let there = dir.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let free = viking_fetch::free_bytes(there)?;
-    print_text(&format!("objects: {objects}\nbytes: {bytes}\nrows: {rows}\ndisk free: {free}\n"))?;
-    if free < bytes {
-        let text = format!("{} has room for {free} bytes, {bytes} are needed", there.display());
+    print_text(&format!(
+        "objects: {objects}\nbytes: {bytes}\nrows: {rows}\ndisk needed: {needed}\ndisk free: {free}\n"
+    ))?;
+    if free < needed {
+        let text = format!("{} has room for {free} bytes, {needed} are needed", there.display());
         return Err(Failure::say(Exit::Local, text));
     }
     Ok(())

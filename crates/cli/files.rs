@@ -13,7 +13,7 @@ use crate::args::{CatArgs, FilesArgs};
 use crate::download::written_by;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
-use crate::places::{Opening, Place, find, find_remote, report_traffic};
+use crate::places::{Opening, Place, RETRIES, find, find_remote, report_traffic};
 use crate::printing::{Input, print, report_memory, report_text_like};
 use crate::settings::print_options;
 
@@ -25,7 +25,8 @@ pub(crate) async fn cat(context: &Arc<Context>, args: &CatArgs) -> Outcome<()> {
     let options = print_options(&args.rows)?;
     let places = match &args.task {
         Some(task) => {
-            find_remote(context, &written_by(context, &TaskId(task.clone())).await?).await?
+            find_remote(context, &written_by(context, &TaskId(task.clone())).await?, RETRIES)
+                .await?
         }
         None => find(context, &args.paths).await?,
     };

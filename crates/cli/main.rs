@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod clean;
+mod credentials;
 mod download;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -11,6 +13,7 @@ mod files;
 mod output;
 mod places;
 mod printing;
+mod question;
 mod remote;
 mod report;
 mod run;
@@ -156,7 +159,7 @@ async fn dispatch(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
     #[cfg(feature = "embedded")]
     if cli.service.embedded {
         let emulator = embedded::start().await?;
-        let service = Service::embedded(emulator.ready());
+        let service = Service::embedded(emulator.ready(), &cli.service);
         let context = Context { service, ..context.as_ref().clone() };
         return verb(&Arc::new(context), cli).await;
     }
@@ -177,6 +180,7 @@ async fn verb(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
         Command::Cat(args) => files::cat(context, args).await,
         Command::Schema(args) => files::schema(context, args).await,
         Command::Count(args) => files::count(context, args).await,
+        Command::Clean(args) => clean::clean(context, &cli.talk, args).await,
         Command::Verify(args) => verify::verify(context, args).await,
         #[cfg(feature = "embedded")]
         Command::Emulator(args) => embedded::serve(args).await,

@@ -21,8 +21,8 @@ use crate::run_folder;
 /// What an export's files are called, in a folder without a receipt that names them.
 const EXTENSIONS: [&str; 4] = ["parquet", "json", "jsonl", "ndjson"];
 
-/// How often a request to TOS is repeated by verbs that do not ask.
-const RETRIES: u8 = 5;
+/// How often a request to TOS is repeated by verbs that have no flag for it.
+pub(crate) const RETRIES: u8 = 5;
 
 /// One file to read.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Bytes of a remote object; others are not asked.
-    pub(crate) fn size(&self) -> u64 {
+    /// The object, if it is one of TOS.
+    pub(crate) fn remote(&self) -> Option<&RemoteObject> {
         match self {
-            Self::Remote(_, object) => object.size,
-            Self::Stdin | Self::Local(_) => 0,
+            Self::Remote(_, object) => Some(object),
+            Self::Stdin | Self::Local(_) => None,
         }
     }
 
@@ -103,7 +103,7 @@ pub(crate) async fn find(context: &Context, paths: &[PathBuf]) -> Outcome<Vec<Pl
     for path in paths {
         let text = path.to_str().unwrap_or_default();
         if text.starts_with("tos://") {
-            places.extend(find_remote(context, &TosPath::parse(text)?).await?);
+            places.extend(find_remote(context, &TosPath::parse(text)?, RETRIES).await?);
         } else if text == "-" {
             places.push(Place::Stdin);
         } else {
@@ -114,8 +114,12 @@ pub(crate) async fn find(context: &Context, paths: &[PathBuf]) -> Outcome<Vec<Pl
 }
 
 /// The objects below a prefix.
-pub(crate) async fn find_remote(context: &Context, from: &TosPath) -> Outcome<Vec<Place>> {
-    let bucket = context.service.bucket(from.bucket(), RETRIES)?;
+pub(crate) async fn find_remote(
+    context: &Context,
+    from: &TosPath,
+    retries: u8,
+) -> Outcome<Vec<Place>> {
+    let bucket = context.service.bucket(from.bucket(), retries)?;
     let objects = list(&bucket, from, &context.report).await?;
     if objects.is_empty() {
         return Err(no_objects(from));

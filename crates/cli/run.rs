@@ -6,16 +6,17 @@ use std::sync::mpsc;
 
 use serde_json::json;
 use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPath};
-use viking_fetch::{Bucket, FetchOptions, Lead};
+use viking_fetch::{Bucket, Lead};
 
 use crate::Context;
 use crate::args::{Format, GoingArgs, ResumeArgs, RowArgs, RunArgs};
-use crate::download::{Meter, list, load};
+use crate::clean::delete_proven;
+use crate::download::{Meter, list, load, same_again};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
 use crate::printing::{Landing, Printed, print, report_memory, report_text_like, report_values};
 use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now, run_name};
-use crate::settings::{Service, fetch_options, print_options};
+use crate::settings::{Address, Service, fetch_options, print_options};
 use crate::task::{create, file_type, follow, rows};
 
 /// Stands in a receipt for the addresses of the embedded services.
@@ -32,9 +33,8 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
         filter,
         to: TosPath::parse(&args.export.to)?.to_string(),
         file_type: file_type(&args.export).name().to_owned(),
-        region: context.service.region.clone(),
-        endpoint: endpoint_of(&context.service, context.service.endpoint.as_ref()),
-        tos_endpoint: endpoint_of(&context.service, context.service.tos_endpoint.as_ref()),
+        output_fields: args.export.output_fields.clone(),
+        address: address_of(&context.service),
     };
     let run = run_name(&args.export.collection)?;
     // What is wrong with the settings is said before anything is made.
@@ -74,27 +74,29 @@ pub(crate) async fn resume(context: &Context, args: &ResumeArgs) -> Outcome<()> 
 }
 
 /// The address of the embedded services is another one at each start, so it is not part of a request.
-fn endpoint_of(service: &Service, endpoint: Option<&String>) -> Option<String> {
-    if service.is_embedded() { Some(EMBEDDED.to_owned()) } else { endpoint.cloned() }
+fn address_of(service: &Service) -> Address {
+    let mut address = service.address.clone();
+    if service.is_embedded() {
+        address.endpoint = Some(EMBEDDED.to_owned());
+        address.tos_endpoint = Some(EMBEDDED.to_owned());
+    }
+    address
 }
 
 /// The command that goes on with a run as it was begun.
-fn resume_command(dir: &Path, going: &GoingArgs, service: &Service) -> String {
+fn resume_command(context: &Context, dir: &Path, going: &GoingArgs) -> String {
     let mut words = vec!["viking-export".into(), "resume".into(), dir.display().to_string()];
     if let Some(output) = &going.output.output {
         words.extend(["-o".into(), output.display().to_string()]);
     }
-    if going.transfer.part_size != FetchOptions::default().part_bytes {
-        words.extend(["--part-size".into(), going.transfer.part_size.to_string()]);
-    }
     if going.discard {
         words.push("--discard".into());
     }
-    if service.allow_http {
-        words.push("--allow-http".into());
+    if going.clean {
+        words.push("--clean".into());
     }
     let quoted = words.iter().map(|word| shlex::try_quote(word).unwrap_or(word.into()));
-    quoted.collect::<Vec<_>>().join(" ")
+    quoted.collect::<Vec<_>>().join(" ") + &same_again(context, &going.transfer)
 }
 
 /// Does what the receipt says is still to be done.
@@ -106,7 +108,7 @@ async fn go_on(
 ) -> Outcome<()> {
     let report = &context.report;
     let dir = folder.path.display().to_string();
-    let resume = format!("go on: {}", resume_command(&folder.path, going, &context.service));
+    let resume = format!("go on: {}", resume_command(context, &folder.path, going));
     let text = format!("the run folder is {dir}; after a stop {resume}");
     report.note("run", &text, json!({"dir": dir}));
     context.detach.set(vec![resume.clone()]);
@@ -116,10 +118,10 @@ async fn go_on(
             return Err(Failure::say(Exit::Usage, text)
                 .hint(format!("go on with: viking-export fetch {from} --dir {dir}")));
         }
-        request @ Request::Run { region, endpoint, tos_endpoint, .. } => {
+        request @ Request::Run { address, .. } => {
             let mut service = context.service.clone();
-            service.go_to(region, endpoint.as_ref(), tos_endpoint.as_ref());
-            let is_over = endpoint.as_deref() == Some(EMBEDDED) && !service.is_embedded();
+            service.go_to(address);
+            let is_over = address.endpoint.as_deref() == Some(EMBEDDED) && !service.is_embedded();
             if is_over && !folder.has_all() {
                 let text = format!("{dir} was a run on the embedded service, which is gone");
                 return Err(
@@ -156,7 +158,7 @@ async fn go_on(
     let printed = meter.show(report, work).await;
     meter.note_checksums(&mut folder);
     match printed {
-        Ok(printed) => prove(context, &mut folder, &printed, going),
+        Ok(printed) => prove(context, &mut folder, &printed, going).await,
         Err(failure) => {
             // What failed first is what to tell of: a full disk takes no receipt either.
             drop(folder.save());
@@ -177,7 +179,7 @@ async fn task(
         return Ok(TaskId(task.clone()));
     }
     let left = match folder.receipt.submitted {
-        Some(_) => client.find_export(&spec.to).await?,
+        Some(_) => client.find_export(spec).await?,
         None => None,
     };
     let task = match left {
@@ -279,7 +281,7 @@ async fn load_and_print(
 }
 
 /// Compares rows, finishes the receipt, says how it went.
-fn prove(
+async fn prove(
     context: &Context,
     folder: &mut RunFolder,
     printed: &Printed,
@@ -309,6 +311,9 @@ fn prove(
     }
     folder.receipt.finished = Some(Finished { at: now(), rows, rows_printed: Some(printed.rows) });
     folder.save()?;
+    if going.clean {
+        delete_proven(context, folder).await?;
+    }
     if going.discard {
         folder.discard()?;
     }
@@ -326,7 +331,7 @@ fn prove(
 
 /// The export of a receipt.
 fn spec(request: &Request, run: &str) -> Outcome<ExportSpec> {
-    let Request::Run { collection, filter, to, file_type, .. } = request else {
+    let Request::Run { collection, filter, to, file_type, output_fields, .. } = request else {
         return Err(Failure::say(Exit::Bug, "only runs have an export"));
     };
     let rows = match filter {
@@ -344,5 +349,6 @@ fn spec(request: &Request, run: &str) -> Outcome<ExportSpec> {
         } else {
             FileType::Parquet
         },
+        output_fields: output_fields.clone(),
     })
 }

@@ -10,6 +10,7 @@ use viking_fetch::RemoteObject;
 
 use crate::args::RowArgs;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::settings::Address;
 
 const RECEIPT: &str = "receipt.json";
 /// The receipt while it is written.
@@ -36,9 +37,10 @@ pub(crate) enum Request {
         /// Where runs go, without the run's own folder.
         to: String,
         file_type: String,
-        region: String,
-        endpoint: Option<String>,
-        tos_endpoint: Option<String>,
+        #[serde(default)]
+        output_fields: Vec<String>,
+        #[serde(flatten)]
+        address: Address,
     },
 }
 
@@ -110,8 +112,11 @@ pub(crate) struct Receipt {
     pub(crate) matched: Option<u64>,
     /// Listed once the task is done.
     pub(crate) objects: Option<Vec<ObjectRecord>>,
-    /// Set when all rows are printed and proven.
+    /// Set when all rows are printed and proven; of a fetch, when all objects have landed.
     pub(crate) finished: Option<Finished>,
+    /// Set when the objects were deleted from TOS.
+    #[serde(default)]
+    pub(crate) cleaned: Option<String>,
 }
 
 /// The proof at the end of a run.
@@ -173,6 +178,7 @@ impl RunFolder {
                 matched: None,
                 objects: None,
                 finished: None,
+                cleaned: None,
             },
         };
         folder.save()?;
@@ -263,7 +269,8 @@ impl RunFolder {
     }
 }
 
-fn read(path: &Path) -> Outcome<Receipt> {
+/// The receipt of a folder as it is on the disk.
+pub(crate) fn read(path: &Path) -> Outcome<Receipt> {
     let file = path.join(RECEIPT);
     let text = fs::read(&file).map_err(|error| cannot("read", &file, error))?;
     let receipt: Receipt = serde_json::from_slice(&text).map_err(|error| {

@@ -1,57 +1,47 @@
 //! Flags and environment resolved into what the libraries take. The only place that reads the
 //! environment by itself; `args.rs` reads it through clap.
 
-use viking_api::{Client, Credentials, Endpoint};
-use viking_fetch::{Bucket, BucketOptions, FetchOptions, Keys, Lead, Verify, tos_endpoint};
+use serde::{Deserialize, Serialize};
+use viking_api::{Api, Client, Endpoint, Owner};
+use viking_fetch::{Bucket, BucketOptions, FetchOptions, Lead, Verify, tos_endpoint};
 use viking_reader::{
     BinaryForm, DecimalForm, Int64Form, JsonOptions, NonFinite, Nulls, PrintFormat, PrintOptions,
     VectorForm,
 };
 
 use crate::args::{
-    BinaryArg, Format, NonFiniteArg, NullsArg, NumberOrString, RowArgs, ServiceArgs, TransferArgs,
-    Vectors, VerifyArg,
+    ApiArg, BinaryArg, Format, NonFiniteArg, NullsArg, NumberOrString, RowArgs, ServiceArgs,
+    TransferArgs, Vectors, VerifyArg,
 };
+use crate::credentials::{Chain, KeySet, Purpose};
 use crate::exit::{Exit, Failure, Outcome};
 
-/// Names of one set of keys in the environment: access key, secret key, session token.
-type Names = (&'static str, &'static str, Option<&'static str>);
-
-/// The V2 SDK family and the `ve` command line.
-const VOLCENGINE: Names =
-    ("VOLCENGINE_ACCESS_KEY", "VOLCENGINE_SECRET_KEY", Some("VOLCENGINE_SESSION_TOKEN"));
-/// The V1 SDK.
-const VOLC: Names = ("VOLC_ACCESSKEY", "VOLC_SECRETKEY", None);
-/// The TOS SDKs, for the download alone.
-const TOS: Names = ("TOS_ACCESS_KEY", "TOS_SECRET_KEY", Some("TOS_SECURITY_TOKEN"));
-
-/// Where the services are and who asks.
-#[derive(Debug, Clone)]
-pub(crate) struct Service {
+/// Where the services are and how they are spoken to. Part of a run's request.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Address {
     pub(crate) region: String,
     pub(crate) endpoint: Option<String>,
     pub(crate) tos_endpoint: Option<String>,
+    #[serde(default)]
+    pub(crate) api: ApiArg,
+    #[serde(default)]
+    pub(crate) project: Option<String>,
+    #[serde(default)]
+    pub(crate) resource_id: Option<String>,
+}
+
+/// The services and who asks them.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) address: Address,
     pub(crate) allow_http: bool,
-    keys: KeySource,
-}
-
-/// A set of keys; `Debug` masks it.
-#[derive(Clone)]
-struct KeySet {
-    access_key: String,
-    secret_key: String,
-    session_token: Option<String>,
-}
-
-impl std::fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeySet").field("access_key", &self.access_key).finish_non_exhaustive()
-    }
+    keys: Source,
 }
 
 #[derive(Debug, Clone)]
-enum KeySource {
-    Environment,
+enum Source {
+    /// The user's keys, those of a profile if it is named.
+    User(Option<String>),
     /// The keys of the embedded services.
     #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "made by the emulator only"))]
     Given(KeySet),
@@ -60,87 +50,110 @@ enum KeySource {
 impl Service {
     pub(crate) fn new(args: &ServiceArgs) -> Self {
         Self {
-            region: args.region.clone(),
-            endpoint: args.endpoint.clone(),
-            tos_endpoint: args.tos_endpoint.clone(),
+            address: Address {
+                region: args.region.clone(),
+                endpoint: args.endpoint.clone(),
+                tos_endpoint: args.tos_endpoint.clone(),
+                api: args.api,
+                project: args.project.clone(),
+                resource_id: args.resource_id.clone(),
+            },
             allow_http: args.allow_http,
-            keys: KeySource::Environment,
+            keys: Source::User(args.profile.clone()),
         }
     }
 
     /// The services inside this process. Keys and addresses of the user stay out of it.
     #[cfg(feature = "embedded")]
-    pub(crate) fn embedded(ready: &viking_emulator::Ready) -> Self {
-        Self {
+    pub(crate) fn embedded(ready: &viking_emulator::Ready, args: &ServiceArgs) -> Self {
+        let address = Address {
             region: ready.region.clone(),
             endpoint: Some(ready.vikingdb.clone()),
             tos_endpoint: Some(ready.tos.clone()),
-            allow_http: false,
-            keys: KeySource::Given(KeySet {
-                access_key: ready.access_key.clone(),
-                secret_key: ready.secret_key.clone(),
-                session_token: None,
-            }),
-        }
+            ..Self::new(args).address
+        };
+        let origin = "the embedded service";
+        let keys = KeySet::new(&ready.access_key, &ready.secret_key, None, origin);
+        Self { address, allow_http: false, keys: Source::Given(keys) }
     }
 
     /// Whether the services are inside this process.
     pub(crate) fn is_embedded(&self) -> bool {
-        !matches!(self.keys, KeySource::Environment)
+        matches!(self.keys, Source::Given(_))
     }
 
     /// Goes where an earlier part of a run went. The embedded services are new at every start.
-    pub(crate) fn go_to(
-        &mut self,
-        region: &str,
-        endpoint: Option<&String>,
-        tos_endpoint: Option<&String>,
-    ) {
-        if !self.is_embedded() {
-            region.clone_into(&mut self.region);
-            self.endpoint = endpoint.cloned();
-            self.tos_endpoint = tos_endpoint.cloned();
-        }
+    pub(crate) fn go_to(&mut self, address: &Address) {
+        self.address = if self.is_embedded() {
+            let Address { region, endpoint, tos_endpoint, .. } = self.address.clone();
+            Address { region, endpoint, tos_endpoint, ..address.clone() }
+        } else {
+            address.clone()
+        };
     }
 
     /// A client of VikingDB.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        let endpoint = match &self.endpoint {
-            Some(url) => Endpoint::new(url, &self.region, self.allow_http)?,
-            None => Endpoint::of_region(&self.region)?,
+        let Address { region, endpoint, api, project, resource_id, .. } = &self.address;
+        let api = match api {
+            ApiArg::V1 => Api::V1,
+            ApiArg::V2 => Api::V2,
         };
-        let keys = self.keys(&[VOLCENGINE, VOLC])?;
-        let credentials = Credentials::new(&keys.access_key, keys.secret_key, keys.session_token);
-        Ok(Client::new(endpoint, credentials, jiff::Timestamp::now)?)
+        if api == Api::V1 && (project.is_some() || resource_id.is_some()) {
+            let text = "--project and --resource-id are known to --api v2 only";
+            return Err(Failure::say(Exit::Usage, text));
+        }
+        let endpoint = match endpoint {
+            Some(url) => Endpoint::new(url, region, self.allow_http)?,
+            None => Endpoint::of_region(region, api)?,
+        };
+        let owner = Owner { project: project.clone(), resource_id: resource_id.clone() };
+        // It says what is wrong; the client only hears that there is nothing.
+        let keys = self.keys(Purpose::Vikingdb)?;
+        let client = match &self.keys {
+            Source::Given(_) => Client::new(endpoint, keys.credentials(), jiff::Timestamp::now),
+            Source::User(_) => {
+                Client::new(endpoint, self.chain(Purpose::Vikingdb), jiff::Timestamp::now)
+            }
+        };
+        Ok(client?.speaking(api, owner))
     }
 
     /// A bucket of TOS.
     pub(crate) fn bucket(&self, name: &str, retries: u8) -> Outcome<Bucket> {
-        let endpoint = self.tos_endpoint.clone().unwrap_or_else(|| tos_endpoint(&self.region));
-        let keys = self.keys(&[TOS, VOLCENGINE, VOLC])?;
-        let keys = Keys::new(&keys.access_key, keys.secret_key, keys.session_token);
-        let mut options = BucketOptions::new(&endpoint, &self.region, keys);
+        let Address { region, tos_endpoint: endpoint, .. } = &self.address;
+        let endpoint = endpoint.clone().unwrap_or_else(|| tos_endpoint(region));
+        let keys = self.keys(Purpose::Tos)?;
+        let mut options = match &self.keys {
+            Source::Given(_) => BucketOptions::new(&endpoint, region, keys.keys()),
+            Source::User(_) => BucketOptions::new(&endpoint, region, self.chain(Purpose::Tos)),
+        };
         options.allow_http = self.allow_http;
         options.retries = retries.into();
         Ok(Bucket::open(name, &options)?)
     }
 
-    /// The first complete set; parts of two sets are never mixed.
-    fn keys(&self, chain: &[Names]) -> Outcome<KeySet> {
+    /// The keys as they are now.
+    pub(crate) fn keys(&self, purpose: Purpose) -> Outcome<KeySet> {
         match &self.keys {
-            KeySource::Given(keys) => Ok(keys.clone()),
-            KeySource::Environment => {
-                for (access, secret, token) in chain {
-                    if let Some(keys) = key_set(access, secret, *token)? {
-                        return Ok(keys);
-                    }
-                }
-                let hint = "set VOLCENGINE_ACCESS_KEY and VOLCENGINE_SECRET_KEY; \
-                            to try it without an account, add --embedded";
-                Err(Failure::say(Exit::Denied, "no keys were found in the environment").hint(hint))
-            }
+            Source::Given(keys) => Ok(keys.clone()),
+            Source::User(_) => self.chain(purpose).find(),
         }
     }
+
+    fn chain(&self, purpose: Purpose) -> Chain {
+        let profile = match &self.keys {
+            Source::User(profile) => profile.clone(),
+            Source::Given(_) => None,
+        };
+        Chain { purpose, profile }
+    }
+}
+
+/// A variable that is set to something.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The downloader's options for the typed ones.
@@ -155,28 +168,6 @@ pub(crate) fn fetch_options(args: &TransferArgs, lead: Option<Lead>) -> FetchOpt
             VerifyArg::Full => Verify::Full,
         },
     }
-}
-
-fn key_set(access: &str, secret: &str, token: Option<&str>) -> Outcome<Option<KeySet>> {
-    match (variable(access), variable(secret)) {
-        (Some(access_key), Some(secret_key)) => {
-            let session_token = token.and_then(variable);
-            Ok(Some(KeySet { access_key, secret_key, session_token }))
-        }
-        (None, None) => Ok(None),
-        (Some(_), None) => {
-            Err(Failure::say(Exit::Denied, format!("{access} is set, but {secret} is not")))
-        }
-        (None, Some(_)) => {
-            Err(Failure::say(Exit::Denied, format!("{secret} is set, but {access} is not")))
-        }
-    }
-}
-
-/// A variable that is set to something.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub(crate) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The reader's options for the typed ones.

@@ -1,6 +1,6 @@
 //! The verbs on tasks: submit, wait, status, list, confirm, cancel.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
@@ -9,10 +9,11 @@ use viking_api::{Client, ExportSpec, FileType, Filter, Poll, Rows, Task, TaskId,
 
 use crate::Context;
 use crate::args::{
-    ExportArgs, FileTypeArg, ListArgs, ShowTaskArgs, SubmitArgs, TalkArgs, TaskArgs,
+    CancelArgs, ExportArgs, FileTypeArg, ListArgs, ShowTaskArgs, SubmitArgs, TalkArgs, TaskArgs,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
+use crate::question::ask;
 use crate::report::Report;
 use crate::run_folder::run_name;
 
@@ -55,6 +56,7 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
         rows: rows(&args.export, &context.report)?,
         to: TosPath::parse(&args.export.to)?.below(&run),
         file_type: file_type(&args.export),
+        output_fields: args.export.output_fields.clone(),
     };
     let client = context.client()?;
     context.detach.set(vec![format!(
@@ -128,8 +130,7 @@ pub(crate) async fn status(context: &Context, args: &ShowTaskArgs) -> Outcome<()
 
 /// `list`: the tasks of one collection.
 pub(crate) async fn list(context: &Context, args: &ListArgs) -> Outcome<()> {
-    let mut tasks = context.client()?.tasks().await?;
-    tasks.retain(|task| task.collection.as_deref() == Some(&args.collection));
+    let tasks = context.client()?.tasks(&args.collection).await?;
     show(&tasks, args.json)
 }
 
@@ -142,7 +143,7 @@ pub(crate) async fn confirm(context: &Context, args: &TaskArgs) -> Outcome<()> {
 }
 
 /// `cancel`: asks, then drops the task.
-pub(crate) async fn cancel(context: &Context, talk: &TalkArgs, args: &TaskArgs) -> Outcome<()> {
+pub(crate) async fn cancel(context: &Context, talk: &TalkArgs, args: &CancelArgs) -> Outcome<()> {
     let client = context.client()?;
     let task = client.task(&TaskId(args.task.clone())).await?;
     let what = format!(
@@ -150,6 +151,9 @@ pub(crate) async fn cancel(context: &Context, talk: &TalkArgs, args: &TaskArgs) 
         task.id,
         task.state.name()
     );
+    if args.dry_run {
+        return print_text(&format!("{what}\n"));
+    }
     ask(talk, &what)?;
     client.drop_task(&task.id).await?;
     context.report.note(
@@ -158,25 +162,6 @@ pub(crate) async fn cancel(context: &Context, talk: &TalkArgs, args: &TaskArgs) 
         json!({"task": task.id.0}),
     );
     Ok(())
-}
-
-/// Asks before something that cannot be undone.
-fn ask(talk: &TalkArgs, what: &str) -> Outcome<()> {
-    if talk.yes {
-        return Ok(());
-    }
-    if talk.no_input || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::say(Exit::Usage, what).hint("add --yes to do it without being asked"));
-    }
-    let mut answer = String::new();
-    let asked = io::stderr().write_all(format!("{what}\nGo on? [y/N] ").as_bytes());
-    asked
-        .and_then(|()| io::stdin().read_line(&mut answer))
-        .map_err(|error| Failure::local("cannot ask", error))?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::say(Exit::Usage, "nothing was done")),
-    }
 }
 
 fn show(tasks: &[Task], as_json: bool) -> Outcome<()> {

@@ -12,8 +12,8 @@ const TEXT_BYTES_SHOWN: usize = 200;
 
 /// Takes the `data` out of an answer, or says why there is none.
 ///
-/// V1 answers `{"code":0,"data":…}`; the gateway before it answers `{"ResponseMetadata":{"Error":…}}`;
-/// a proxy may answer anything.
+/// V1 answers `{"code":0,"data":…}`; V2, and the gateway before both, answer
+/// `{"ResponseMetadata":{"Error":…},"Result":…}`; a proxy may answer anything.
 pub(crate) fn decode(
     call: &'static str,
     status: u16,
@@ -50,6 +50,9 @@ pub(crate) fn decode(
         let code = text(&error["Code"]).unwrap_or_default();
         let message = text(&error["Message"]).unwrap_or_default();
         return Err(refusal(code, message, text(&gateway["RequestId"])));
+    }
+    if gateway.is_object() && (200..300).contains(&status) {
+        return Ok(answer["Result"].take());
     }
     let request_id = text(&answer["request_id"]);
     match answer["code"].as_i64() {

@@ -1,27 +1,27 @@
 //! [`Client`]: sends signed requests and reads the answers.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::answer;
-use crate::credentials::Credentials;
+use crate::credentials::{CredentialSource, Credentials};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::export::{ExportSpec, TosPath};
+use crate::export::ExportSpec;
+use crate::interface::{Api, Call, Owner, Spelling, has_more};
 use crate::sign::{self, Scope};
 use crate::task::{Collection, Task, TaskId};
 
-/// The service name of V1 in signatures.
-const SERVICE: &str = "air";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// Tasks behind so many pages of a list are not looked at.
+const PAGES_MAX: u64 = 100;
 /// A `Retry-After` beyond this is not waited for in one step.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
@@ -46,15 +46,40 @@ type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Client {
     http: reqwest::Client,
     endpoint: Endpoint,
-    credentials: Credentials,
+    api: Api,
+    owner: Owner,
+    keys: Arc<Keys>,
     clock: Clock,
+}
+
+/// The keys that requests are signed with, and where new ones come from.
+struct Keys {
+    source: Box<dyn CredentialSource>,
+    current: Mutex<Credentials>,
+}
+
+impl Keys {
+    fn current(&self) -> Credentials {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the keys again after those that were `used` are over; `false` if there are no other ones.
+    fn renew(&self, used: &Credentials) -> bool {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if !current.differs(used)
+            && let Some(keys) = self.source.credentials()
+        {
+            *current = keys;
+        }
+        current.differs(used)
+    }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("endpoint", &self.endpoint)
-            .field("credentials", &self.credentials)
+            .field("credentials", &self.keys.current())
             .finish_non_exhaustive()
     }
 }
@@ -64,7 +89,7 @@ impl Client {
     /// environment variables, except for services on this machine.
     pub fn new(
         endpoint: Endpoint,
-        credentials: Credentials,
+        credentials: impl CredentialSource + 'static,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         // A redirect would carry the session token to another host.
@@ -81,7 +106,16 @@ impl Client {
             host: endpoint.host(),
             source: Box::new(source),
         })?;
-        Ok(Self { http, endpoint, credentials, clock: Arc::new(clock) })
+        let current = Mutex::new(credentials.credentials().ok_or(Error::NoKeys)?);
+        let keys = Arc::new(Keys { source: Box::new(credentials), current });
+        let (api, owner) = (Api::default(), Owner::default());
+        Ok(Self { http, endpoint, api, owner, keys, clock: Arc::new(clock) })
+    }
+
+    /// Speaks this generation of the interface, about collections of this owner.
+    #[must_use]
+    pub fn speaking(self, api: Api, owner: Owner) -> Self {
+        Self { api, owner, ..self }
     }
 
     /// The address of the service.
@@ -94,11 +128,10 @@ impl Client {
         self.endpoint.is_loopback()
     }
 
-    /// The task that writes to this path, if the list of tasks has one. The service may show a
-    /// task a moment after it accepted it, so the list is read several times.
-    pub async fn find_export(&self, to: &TosPath) -> Result<Option<TaskId>, Error> {
-        let tos_path = to.as_task_param();
-        let search = || async { self.search(&tos_path).await?.ok_or(None) };
+    /// The task that does this export, told by the path it writes to, if the list of tasks has one. The
+    /// service may show a task a moment after it accepted it, so the list is read several times.
+    pub async fn find_export(&self, spec: &ExportSpec) -> Result<Option<TaskId>, Error> {
+        let search = || async { self.search(spec).await?.ok_or(None) };
         let found = search.retry(ADOPT_BACKOFF).when(|error: &Option<Error>| error.is_none()).await;
         match found {
             Ok(task) => Ok(Some(task.id)),
@@ -110,18 +143,16 @@ impl Client {
     /// Creates an export task. The request is sent once. If its fate is unclear, the list of
     /// tasks is searched for one that writes to the same path, and that task is returned.
     pub async fn submit_export(&self, spec: &ExportSpec) -> Result<TaskId, Error> {
-        let call = "task/create";
-        let created = self.send(Method::POST, "/api/task/create", call, &spec.to_body()).await;
-        let unclear = match created {
-            Ok(data) => match data["task_id"].as_str() {
+        let unclear = match self.send(Call::Create(spec)).await {
+            Ok(data) => match self.pick(&data, "task_id", "TaskId").as_str() {
                 Some(id) => return Ok(TaskId(id.to_owned())),
-                None => Error::Answer { call, detail: "it has no `task_id`".to_owned() },
+                None => self.not_understood(Call::Create(spec), "it has no id of a task"),
             },
             Err(error) if error.is_unclear() => error,
             Err(error) => return Err(error),
         };
         tracing::warn!(error = %unclear, "no clear answer to create; searching the list of tasks");
-        match self.find_export(&spec.to).await {
+        match self.find_export(spec).await {
             Ok(Some(task)) => Ok(task),
             // Found or not to be looked for: either way nobody knows.
             Ok(None) | Err(_) => {
@@ -132,64 +163,88 @@ impl Client {
 
     /// Reads one task.
     pub async fn task(&self, id: &TaskId) -> Result<Task, Error> {
-        let call = "task/info";
-        let data =
-            self.read(Method::POST, "/api/task/info", call, json!({"task_id": id.0})).await?;
-        Task::from_v1(&data).ok_or_else(|| Error::Answer {
-            call,
-            detail: "the task has no id or no state".to_owned(),
-        })
+        let data = self.read(Call::Task(id)).await?;
+        self.task_of(&data)
+            .ok_or_else(|| self.not_understood(Call::Task(id), "the task has no id or no state"))
     }
 
-    /// Lists the tasks of all collections. Entries without an id or a state are left out.
-    pub async fn tasks(&self) -> Result<Vec<Task>, Error> {
-        let call = "task/list";
-        let data = self.read(Method::POST, "/api/task/list", call, json!({})).await?;
-        match &data {
-            Value::Array(tasks) => Ok(tasks.iter().filter_map(Task::from_v1).collect()),
-            Value::Null => Ok(Vec::new()),
-            _ => Err(Error::Answer { call, detail: "`data` is not an array".to_owned() }),
+    /// Lists the tasks of a collection. Entries without an id or a state are left out.
+    pub async fn tasks(&self, collection: &str) -> Result<Vec<Task>, Error> {
+        let mut tasks = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let call = Call::Tasks(collection, page);
+            let data = self.read(call).await?;
+            let listed = match self.api {
+                // V1 lists the tasks of all collections at once.
+                Api::V1 => &data,
+                Api::V2 => &data["Tasks"],
+            };
+            match listed {
+                Value::Array(listed) => {
+                    tasks.extend(listed.iter().filter_map(|task| self.task_of(task)))
+                }
+                Value::Null => {}
+                _ => return Err(self.not_understood(call, "the list of tasks is not an array")),
+            }
+            if self.api == Api::V1 || !has_more(&data, page) {
+                break;
+            }
         }
+        let is_of_it =
+            |task: &Task| task.collection.as_deref().is_none_or(|name| name == collection);
+        tasks.retain(|task| self.owner.resource_id.is_some() || is_of_it(task));
+        Ok(tasks)
     }
 
     /// Confirms a task that waits for it.
     pub async fn confirm(&self, id: &TaskId) -> Result<(), Error> {
-        let body = json!({"task_id": id.0, "task_status": "confirmed"});
-        self.send(Method::POST, "/api/task/update", "task/update", &body).await.map(drop)
+        self.send(Call::Confirm(id)).await.map(drop)
     }
 
     /// Drops a task. The vendor's pages say that a running one is terminated.
     pub async fn drop_task(&self, id: &TaskId) -> Result<(), Error> {
-        let body = json!({"task_id": id.0});
-        self.send(Method::POST, "/api/task/drop", "task/drop", &body).await.map(drop)
+        self.send(Call::Drop(id)).await.map(drop)
     }
 
     /// Reads what the service says of a collection.
     pub async fn collection(&self, name: &str) -> Result<Collection, Error> {
-        let body = json!({"collection_name": name});
-        // A GET with a body, which is part of the signature: that is the interface.
-        let path = "/api/collection/info";
-        let data = self.read(Method::GET, path, "collection/info", body).await?;
-        Ok(Collection::from_v1(name, &data))
+        let data = self.read(Call::Collection(name)).await?;
+        Ok(match self.api {
+            Api::V1 => Collection::from_v1(name, &data),
+            Api::V2 => Collection::from_v2(name, &data),
+        })
     }
 
-    async fn search(&self, tos_path: &str) -> Result<Option<Task>, Option<Error>> {
-        let tasks = self.tasks().await.map_err(Some)?;
+    fn task_of(&self, data: &Value) -> Option<Task> {
+        match self.api {
+            Api::V1 => Task::from_v1(data),
+            Api::V2 => Task::from_v2(data),
+        }
+    }
+
+    fn pick<'a>(&self, data: &'a Value, v1: &str, v2: &str) -> &'a Value {
+        match self.api {
+            Api::V1 => &data[v1],
+            Api::V2 => &data[v2],
+        }
+    }
+
+    fn not_understood(&self, call: Call<'_>, detail: &str) -> Error {
+        Error::Answer { call: self.api.spell(call, &self.owner).name, detail: detail.to_owned() }
+    }
+
+    async fn search(&self, spec: &ExportSpec) -> Result<Option<Task>, Option<Error>> {
+        let tasks = self.tasks(&spec.collection).await.map_err(Some)?;
+        let tos_path = spec.to.as_task_param();
         let is_ours = |task: &Task| {
-            task.tos_path.as_deref().map(|path| path.trim_end_matches('/')) == Some(tos_path)
+            task.tos_path.as_deref().map(|path| path.trim_end_matches('/')) == Some(&tos_path)
         };
         Ok(tasks.into_iter().find(is_ours))
     }
 
     /// Sends a call that may be repeated.
-    async fn read(
-        &self,
-        method: Method,
-        path: &str,
-        call: &'static str,
-        body: Value,
-    ) -> Result<Value, Error> {
-        (|| self.send(method.clone(), path, call, &body))
+    async fn read(&self, call: Call<'_>) -> Result<Value, Error> {
+        (|| self.send(call))
             .retry(READ_BACKOFF)
             .when(Error::is_passing)
             .adjust(|error, delay| match (error, delay) {
@@ -203,14 +258,22 @@ impl Client {
             .await
     }
 
-    /// Sends a call once.
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        call: &'static str,
-        body: &Value,
-    ) -> Result<Value, Error> {
+    /// Sends a call once, and once more with new keys if the ones that it used are over: then nothing was
+    /// done.
+    async fn send(&self, call: Call<'_>) -> Result<Value, Error> {
+        let spelling = self.api.spell(call, &self.owner);
+        let used = self.keys.current();
+        match self.send_signed(&spelling, &used).await {
+            Err(Error::Refused(refusal)) if refusal.is_expired() && self.keys.renew(&used) => {
+                tracing::info!("the keys were over and were read again");
+                self.send_signed(&spelling, &self.keys.current()).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send_signed(&self, spelling: &Spelling, keys: &Credentials) -> Result<Value, Error> {
+        let Spelling { name: call, method, path, query, body } = spelling;
         let failed = |source: reqwest::Error| Error::Transport {
             call,
             host: self.endpoint.host(),
@@ -223,13 +286,18 @@ impl Client {
         let request = sign::Request {
             method: method.as_str(),
             path,
-            query: &[],
+            query,
             headers: &headers,
             body: body.as_bytes(),
         };
-        let scope = Scope { region: self.endpoint.region(), service: SERVICE };
-        let signed = sign::sign(&request, &self.credentials, scope, (self.clock)());
-        let mut outgoing = self.http.request(method, format!("{}{path}", self.endpoint.url()));
+        let scope = Scope { region: self.endpoint.region(), service: self.api.service() };
+        let signed = sign::sign(&request, keys, scope, (self.clock)());
+        let mut url = format!("{}{path}", self.endpoint.url());
+        if !query.is_empty() {
+            // As it is signed.
+            url += &format!("?{}", sign::canonical_query(query));
+        }
+        let mut outgoing = self.http.request(method.clone(), url);
         for (name, value) in headers {
             outgoing = outgoing.header(name, value);
         }

@@ -4,6 +4,19 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
+/// Where keys come from. It is asked once at the start, and once more each time the service says that the
+/// keys are over.
+pub trait CredentialSource: fmt::Debug + Send + Sync {
+    /// The keys as they are now; `None` if there are none any more.
+    fn credentials(&self) -> Option<Credentials>;
+}
+
+impl CredentialSource for Credentials {
+    fn credentials(&self) -> Option<Credentials> {
+        Some(self.clone())
+    }
+}
+
 /// An access key with its secret and, for temporary keys, its session token. `Debug` masks them.
 #[derive(Clone)]
 pub struct Credentials {
@@ -21,6 +34,13 @@ impl Credentials {
             secret_key: secret(secret_key),
             session_token: session_token.map(secret),
         }
+    }
+
+    /// Whether these are other keys.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        self.access_key != other.access_key
+            || self.secret_key() != other.secret_key()
+            || self.session_token() != other.session_token()
     }
 
     /// The access key id, which is public.

@@ -5,13 +5,26 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use crate::error::Error;
+use crate::interface::Api;
 
-/// Regions with VikingDB and their V1 hosts, from the vendor's pages 1254488 and 1792715.
-const HOSTS: [(&str, &str); 4] = [
-    ("cn-beijing", "api-vikingdb.volces.com"),
-    ("cn-guangzhou", "api-vikingdb.mlp.cn-guangzhou.volces.com"),
-    ("cn-shanghai", "api-vikingdb.mlp.cn-shanghai.volces.com"),
-    ("ap-southeast-1", "api-vikingdb.mlp.ap-mya.byteplus.com"),
+/// Regions with VikingDB and their hosts in V1 and V2, from the vendor's pages 1254488 and 1792715.
+const HOSTS: [(&str, &str, &str); 4] = [
+    ("cn-beijing", "api-vikingdb.volces.com", "vikingdb.cn-beijing.volcengineapi.com"),
+    (
+        "cn-guangzhou",
+        "api-vikingdb.mlp.cn-guangzhou.volces.com",
+        "vikingdb.cn-guangzhou.volcengineapi.com",
+    ),
+    (
+        "cn-shanghai",
+        "api-vikingdb.mlp.cn-shanghai.volces.com",
+        "vikingdb.cn-shanghai.volcengineapi.com",
+    ),
+    (
+        "ap-southeast-1",
+        "api-vikingdb.mlp.ap-mya.byteplus.com",
+        "vikingdb.ap-southeast-1.volcengineapi.com",
+    ),
 ];
 
 /// A VikingDB service: its address and the region that goes into signatures.
@@ -22,9 +35,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The public endpoint of a region, over https.
-    pub fn of_region(region: &str) -> Result<Self, Error> {
-        let host = HOSTS.iter().find(|(name, _)| *name == region).map(|(_, host)| *host);
+    /// The public endpoint of a region for one generation of the interface, over https.
+    pub fn of_region(region: &str, api: Api) -> Result<Self, Error> {
+        let known = HOSTS.iter().find(|(name, ..)| *name == region);
+        let host = known.map(|(_, v1, v2)| match api {
+            Api::V1 => *v1,
+            Api::V2 => *v2,
+        });
         let host = host.ok_or_else(|| Error::Endpoint {
             endpoint: region.to_owned(),
             problem: "no VikingDB region has this name; known are cn-beijing, cn-guangzhou, \

@@ -29,7 +29,7 @@ pub struct Refusal {
     pub call: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// The service's code: a number in V1, a word from the gateway; empty if it gave none.
+    /// The service's code: a number in V1, words in V2 and from the gateway; empty if it gave none.
     pub code: String,
     /// The service's message.
     pub message: String,
@@ -80,6 +80,9 @@ pub enum Error {
         /// The task.
         task: TaskId,
     },
+    /// The source of keys has none.
+    #[error("there are no keys for VikingDB")]
+    NoKeys,
     /// The service refused.
     #[error("{}", refusal_text(.0))]
     Refused(Box<Refusal>),
@@ -131,6 +134,7 @@ impl Error {
         match self {
             Self::Endpoint { .. } | Self::Filter(_) | Self::TosPath { .. } => ErrorClass::Usage,
             Self::Failed { .. } => ErrorClass::TaskFailed,
+            Self::NoKeys => ErrorClass::Denied,
             Self::NeedsConfirmation { .. } | Self::StillRunning { .. } => ErrorClass::NotFinished,
             Self::Answer { .. } | Self::Transport { .. } | Self::Unclear { .. } => {
                 ErrorClass::Passing
@@ -173,6 +177,11 @@ impl Error {
 }
 
 impl Refusal {
+    /// Temporary keys are over.
+    pub(crate) fn is_expired(&self) -> bool {
+        matches!(self.code.as_str(), "ExpiredToken" | "InvalidSecurityToken")
+    }
+
     /// Who has to act. The service's code decides; the HTTP status only where there is none that
     /// is known, since the statuses of V1 are not documented.
     pub fn class(&self) -> ErrorClass {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
-
 use crate::error::Error;
 use crate::filter::Filter;
 
@@ -113,21 +111,6 @@ pub struct ExportSpec {
     pub to: TosPath,
     /// What is written.
     pub file_type: FileType,
-}
-
-impl ExportSpec {
-    /// The body of `task/create`. Everything goes into `task_params`, as the official SDKs do;
-    /// the vendor's page shows `tos_path` outside in one place.
-    pub fn to_body(&self) -> Value {
-        let mut params = json!({
-            "collection_name": self.collection,
-            "tos_path": self.to.as_task_param(),
-            "file_type": self.file_type.name(),
-        });
-        match &self.rows {
-            Rows::All => params["export_all"] = Value::Bool(true),
-            Rows::Filtered(filter) => params["filter_conds"] = filter.to_json(),
-        }
-        json!({ "task_type": "data_export", "task_params": params })
-    }
+    /// In V2 the fields that are exported, all if there is none here. V1 knows no such choice.
+    pub output_fields: Vec<String>,
 }

@@ -6,7 +6,8 @@
 //! a task is never created twice: after an unclear answer the list of tasks is searched for the
 //! export's own path ([`Client::submit_export`]).
 //!
-//! The crate speaks the V1 interface (`/api/task/*`). It knows nothing of object storage or
+//! Both generations of the interface are behind one client: [`Api::V1`] (`/api/task/*`) and [`Api::V2`]
+//! (`Action=…VikingdbTask`). The crate knows nothing of object storage or
 //! Parquet, never prints and never reads the environment.
 //!
 //! ```
@@ -19,7 +20,7 @@
 //! # let emulator = viking_emulator::Emulator::start(viking_emulator::Options::new(collections)).await?;
 //! # let (url, access_key) = (&emulator.ready().vikingdb, &emulator.ready().access_key);
 //! # let secret_key = emulator.ready().secret_key.clone();
-//! let endpoint = Endpoint::new(url, "cn-beijing", false)?; // or Endpoint::of_region("cn-beijing")
+//! let endpoint = Endpoint::new(url, "cn-beijing", false)?; // or Endpoint::of_region("cn-beijing", Api::V1)
 //! let credentials = Credentials::new(access_key, secret_key, None);
 //! let client = Client::new(endpoint, credentials, jiff::Timestamp::now)?;
 //! let spec = ExportSpec {
@@ -27,6 +28,7 @@
 //!     rows: Rows::All,
 //!     to: TosPath::parse("tos://bucket/exports/run-1")?,
 //!     file_type: FileType::Parquet,
+//!     output_fields: Vec::new(),
 //! };
 //! let task = client.submit_export(&spec).await?;
 //! let done = client.wait(&task, Poll::default(), &mut |task| println!("{}", task.state.name())).await?;
@@ -44,15 +46,17 @@ mod endpoint;
 mod error;
 mod export;
 mod filter;
+mod interface;
 pub mod sign;
 mod task;
 mod wait;
 
 pub use client::Client;
-pub use credentials::Credentials;
+pub use credentials::{CredentialSource, Credentials};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorClass, Refusal};
 pub use export::{ExportSpec, FileType, Rows, TosPath};
 pub use filter::{Filter, FilterError};
+pub use interface::{Api, Owner};
 pub use task::{Collection, Task, TaskCounts, TaskId, TaskState};
 pub use wait::Poll;

@@ -34,7 +34,7 @@ pub struct Request<'a> {
 pub struct Scope<'a> {
     /// For example `cn-beijing`.
     pub region: &'a str,
-    /// `air` for V1 of VikingDB.
+    /// `air` for V1 of VikingDB, `vikingdb` for V2.
     pub service: &'a str,
 }
 
@@ -126,7 +126,7 @@ fn canonical_path(path: &str) -> String {
 }
 
 /// Sorted by key; repeated keys keep their order, as in the vendor's signer.
-fn canonical_query(query: &[(&str, &str)]) -> String {
+pub(crate) fn canonical_query(query: &[(&str, &str)]) -> String {
     let mut sorted = query.to_vec();
     sorted.sort_by_key(|(key, _)| *key);
     let pairs = sorted

@@ -120,6 +120,32 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Reads a task of V2; `None` if it has no id or no state.
+    pub(crate) fn from_v2(value: &Value) -> Option<Self> {
+        let config = &value["TaskConfig"];
+        let process = &value["TaskProcessInfo"];
+        let count = |key: &str| count(&process[key]);
+        Some(Self {
+            id: TaskId(text(&value["TaskId"])?),
+            state: TaskState::parse(&text(&value["TaskStatus"])?),
+            task_type: text(&value["TaskType"]),
+            collection: text(&value["CollectionName"]).or_else(|| text(&config["CollectionName"])),
+            tos_path: text(&config["TosPath"]),
+            file_type: text(&config["FileType"]),
+            percent: percent(&process["TaskProgress"]),
+            counts: TaskCounts {
+                matched: count("TotalFilterCount"),
+                scanned: count("ScanDataCount"),
+                total: count("TotalDataCount"),
+            },
+            error: text(&process["ErrorMessage"]).or_else(|| text(process)),
+            created: text(&value["CreateTime"]),
+            updated: text(&value["UpdateTime"]),
+        })
+    }
+}
+
 /// What the service says of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection {
@@ -139,6 +165,18 @@ impl Collection {
         Self {
             name: text(&value["collection_name"]).unwrap_or_else(|| name.to_owned()),
             rows: count(&value["stat"]["data_number"]),
+            fields: fields.iter().filter_map(field).collect(),
+        }
+    }
+}
+
+impl Collection {
+    pub(crate) fn from_v2(name: &str, value: &Value) -> Self {
+        let fields = value["Fields"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let field = |field: &Value| Some((text(&field["FieldName"])?, text(&field["FieldType"])?));
+        Self {
+            name: text(&value["CollectionName"]).unwrap_or_else(|| name.to_owned()),
+            rows: count(&value["CollectionStats"]["DataCount"]),
             fields: fields.iter().filter_map(field).collect(),
         }
     }

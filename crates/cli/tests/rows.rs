@@ -120,3 +120,23 @@ fn memory_stays_within_the_budget_and_32_mib_however_slow_the_reader_is() {
         assert!(highest <= budget + 32, "{highest} MiB with {options:?}");
     }
 }
+
+/// The body of a page must not be taken for a header: this value looks like one that claims too much.
+#[test]
+fn values_that_look_like_a_page_header_are_values() {
+    let place = Place::new();
+    let values: arrow_array::ArrayRef = Arc::new(Int64Array::from(vec![136_572; 900_000]));
+    let batch = RecordBatch::try_from_iter_with_nullable([("id", values, false)]).unwrap();
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_compression(parquet::basic::Compression::UNCOMPRESSED)
+        .build();
+    let file = File::create(place.path("ids.parquet")).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for threads in ["1", "2", "4"] {
+        let rows = place.run(&["cat", "ids.parquet", "--threads", threads]).ok().stdout;
+        assert_eq!(rows.lines().count(), 900_000, "{threads} threads");
+    }
+}

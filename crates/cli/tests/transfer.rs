@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufReader, Read};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -29,6 +29,40 @@ fn objects_that_change_meanwhile_are_loaded_as_they_are_then() {
     let run = place.run(&RUN).ok();
     assert_eq!(run.stdout, example_rows());
     assert!(run.stderr.contains("changed, loading it as it is now"), "{}", run.stderr);
+}
+
+#[test]
+fn an_object_that_is_written_anew_on_the_way_is_loaded_whole_and_new() {
+    let tos = Tos::start(&[]);
+    let bytes = |seed: u8| {
+        let mut bytes = vec![seed; 9_000_000];
+        bytes[..2].copy_from_slice(b"{}");
+        bytes
+    };
+    let place = tos.place();
+    let arguments = ["fetch", "tos://demo/x", "--dir", "d", "--part-size", "1MiB", "--jobs", "1"];
+    tos.emulator.put("demo", "x/0.json", &bytes(1)).unwrap();
+    let child =
+        place.command(&[&arguments[..], &["--limit-rate", "6MiB"]].concat()).spawn().unwrap();
+    for (seed, after) in [(2, 2_000_000), (3, 5_000_000)] {
+        while tos.emulator.bytes_sent() < after {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        tos.emulator.put("demo", "x/0.json", &bytes(seed)).unwrap();
+    }
+    let ended: Ended = child.wait_with_output().unwrap().into();
+    let ended = ended.ok();
+    assert_eq!(ended.stderr.matches("changed, loading it").count(), 2, "{}", ended.stderr);
+    assert!(fs::read(place.path("d/0.json")).unwrap() == bytes(3));
+}
+
+#[test]
+fn a_failure_ends_a_run_whose_rows_wait_for_it() {
+    let (_service, place) = service(&["tos-416=1"]);
+    // The first object fails, and those behind it are too far ahead to be begun.
+    let failed = place.run(&[&RUN[..], &["--ahead", "1KiB", "--jobs", "1"]].concat());
+    failed.fails(8, &["InvalidRange"]);
+    assert_eq!(place.run(&RUN).ok().stdout, example_rows());
 }
 
 #[test]
@@ -95,7 +129,7 @@ fn dry_runs_tell_what_there_is_and_make_nothing() {
     let from = format!("tos://demo/x/{run}");
     let plan = place.run(&["fetch", &from, "--dir", "d", "--dry-run"]).ok().stdout;
     assert!(plan.starts_with("objects: 5\nbytes: "), "{plan}");
-    assert!(plan.contains("\nrows: 21001\ndisk free: "), "{plan}");
+    assert!(plan.contains("\nrows: 21001\ndisk needed: "), "{plan}");
     assert!(!place.path("d").exists());
     let task = place.run(&["list", "example"]).ok().stdout;
     let task = task.split_whitespace().next().unwrap();
@@ -108,10 +142,14 @@ fn a_slow_reader_holds_the_download_back() {
     let ahead = [&RUN[..], &["--ahead", "700KiB", "--jobs", "1"]].concat();
     let mut child = place.command(&ahead).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
-    std::thread::sleep(Duration::from_millis(1_500));
     let landed = || (0..5).filter(|n| place.path(&format!("run/{n}.parquet")).exists()).count();
     // The first is being printed, and no more than the pipe holds of it; what begins within 700 KiB of
-    // its start has landed.
+    // its start lands, and nothing else.
+    let start = Instant::now();
+    while landed() < 2 && start.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(700));
     assert_eq!(landed(), 2);
     let mut rows = String::new();
     BufReader::new(stdout).read_to_string(&mut rows).unwrap();
@@ -122,7 +160,7 @@ fn a_slow_reader_holds_the_download_back() {
 
 /// Runs a shell script that may mount file systems of its own.
 #[cfg(target_os = "linux")]
-fn run_with_mounts(place: &Place, script: &str) -> Ended {
+fn run_with_mounts(place: &Place, script: &str) -> Option<Ended> {
     let mut command = Command::new("unshare");
     let program = place.command(&[]);
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
@@ -130,8 +168,15 @@ fn run_with_mounts(place: &Place, script: &str) -> Ended {
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("PROGRAM", env!("CARGO_BIN_EXE_viking-export"));
     let ended: Ended = command.output().unwrap().into();
-    assert!(!ended.stderr.contains("unshare:"), "no mounts here: {}", ended.stderr);
-    ended
+    if ended.stderr.starts_with("unshare:") {
+        // Containers and some systems allow nobody to. Where everything is checked, they must.
+        #[expect(clippy::disallowed_methods, reason = "CI says that it is one this way")]
+        let is_ci = std::env::var("CI").is_ok();
+        assert!(!is_ci, "no mounts here: {}", ended.stderr);
+        eprintln!("not tested, no mounts here: {}", ended.stderr);
+        return None;
+    }
+    Some(ended)
 }
 
 #[cfg(target_os = "linux")]
@@ -143,7 +188,8 @@ fn a_disk_that_is_too_small_is_noticed_before_anything_is_loaded() {
     fs::create_dir(place.path("small")).unwrap();
     let script = "mount -t tmpfs -o size=8m none small && \
                   exec $PROGRAM fetch tos://demo/x --dir small/d";
-    run_with_mounts(&place, script).fails(9, &["has no room", "12000000 bytes", "hint: make room"]);
+    let Some(ended) = run_with_mounts(&place, script) else { return };
+    ended.fails(9, &["has no room", "12000000 bytes", "hint: make room"]);
     assert_eq!(tos.emulator.bytes_sent(), 0);
 }
 
@@ -156,14 +202,15 @@ fn a_disk_that_fills_up_on_the_way_keeps_what_is_finished() {
     fs::create_dir(place.path("small")).unwrap();
     let script = "mount -t tmpfs -o size=16m none small || exit 99
         $PROGRAM fetch tos://demo/x --dir small/d --part-size 1MiB --jobs 1 --limit-rate 6MiB &
-        sleep 0.7; head -c 30m /dev/zero >small/filler 2>/dev/null
+        until grep -qs part.:[0-9] small/d/.partial/*.journal; do sleep 0.05; done; head -c 30m /dev/zero >small/filler 2>/dev/null
         wait $!; code=$?
         test -e small/d/0.json && exit 98
         rm small/filler
         $PROGRAM fetch tos://demo/x --dir small/d --part-size 1MiB || exit 97
         test $(wc -c <small/d/0.json) = 12000000 || exit 96
         exit $code";
-    let ended = run_with_mounts(&place, script).fails(9, &["hint: make room", "are here already"]);
+    let Some(ended) = run_with_mounts(&place, script) else { return };
+    let ended = ended.fails(9, &["hint: make room", "are here already"]);
     let is_named =
         ["has no room", "No space left"].iter().any(|words| ended.stderr.contains(words));
     assert!(is_named, "{}", ended.stderr);
@@ -179,8 +226,9 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::create_dir(place.path("fixed")).unwrap();
     let script =
         "mount -t tmpfs -o ro none fixed && exec $PROGRAM fetch tos://demo/x --dir fixed/d";
-    run_with_mounts(&place, script).fails(9, &["fixed/d", "Read-only file system"]);
     place.run(&["fetch", "tos://demo/x", "--dir", "/dev/null/d"]).fails(9, &["/dev/null/d"]);
+    let Some(ended) = run_with_mounts(&place, script) else { return };
+    ended.fails(9, &["fixed/d", "Read-only file system"]);
 }
 
 #[test]

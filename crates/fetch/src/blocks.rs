@@ -5,7 +5,9 @@ use std::ops::Range;
 /// No block is larger; nor is one fetched ahead of its time.
 const BLOCK_BYTES_MAX: u64 = 8 << 20;
 /// Smaller blocks would be mostly requests.
-const BLOCK_BYTES_MIN: u64 = 256 * 1024;
+const BLOCK_BYTES_MIN: u64 = 64 * 1024;
+/// The first block that a reader gets, who may stop soon.
+const FIRST_BYTES: u64 = 256 * 1024;
 /// Blocks of each range that are held: the one that is read, those ahead, and one that a reader which lags
 /// behind may still want.
 const BLOCKS_EACH: u64 = 4;
@@ -52,7 +54,7 @@ pub(crate) fn plan(groups: &[Vec<Range<u64>>], budget: u64) -> Plan {
             if number == 0 { block_bytes.min(FIRST_MERGE_BYTES) } else { block_bytes };
         for range in merge(group, merge_bytes) {
             // A reader that stops early should not have paid for much: blocks grow as it goes on.
-            let first = if number == 0 { BLOCK_BYTES_MIN } else { block_bytes };
+            let first = if number == 0 { FIRST_BYTES.min(block_bytes) } else { block_bytes };
             cut(range, first, block_bytes, merge_bytes, &mut plan.ranges);
         }
     }
@@ -118,7 +120,9 @@ fn followers(plan: &Plan, groups: &[Vec<Range<u64>>]) -> Vec<Option<usize>> {
         let last = plan.ranges[block].end - 1;
         let at = starts.partition_point(|(start, ..)| *start <= last).checked_sub(1)?;
         let (_, number, place) = starts[at];
-        if groups[number][place].end > last + 1 {
+        // Ranges may reach a little into the one behind them.
+        let is_end = starts.get(at + 1).is_some_and(|(start, ..)| *start == last + 1);
+        if groups[number][place].end > last + 1 && !is_end {
             return plan.find(last + 1);
         }
         let next = groups.get(number + 1)?.get(place)?;
@@ -160,8 +164,10 @@ mod tests {
 
     #[test]
     fn a_column_is_followed_by_itself_in_the_next_group() {
-        let groups =
-            [vec![0..4 * MIB, 4 * MIB..9 * MIB], vec![9 * MIB..13 * MIB, 13 * MIB..18 * MIB]];
+        let groups = [
+            vec![0..4 * MIB + 512, 4 * MIB..9 * MIB + 512],
+            vec![9 * MIB..13 * MIB + 512, 13 * MIB..18 * MIB],
+        ];
         let plan = plan(&groups, 32 * MIB);
         let last_of_first = plan.find(4 * MIB - 1).unwrap();
         assert_eq!(plan.next(last_of_first), plan.find(9 * MIB));

@@ -87,6 +87,8 @@ impl Bucket {
             .with_credentials(Arc::clone(&keys) as _)
             .with_allow_http(allow_http)
             .with_conditional_put(S3ConditionalPut::Disabled)
+            // One request for each key says what became of it.
+            .with_disable_bulk_delete(true)
             .with_retry(retry)
             .with_http_connector(Connector { client: http, limiter: Arc::clone(&limiter) });
         let store = builder.build().map_err(|error| bad(error.to_string()))?;

@@ -39,10 +39,13 @@ pub(crate) fn flat(name: &str) -> String {
     format!("{start}-{:016x}", crc.finalize())
 }
 
-/// Bytes of parts that are in `folder` from an earlier download.
-pub(crate) fn partial_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder.join(PARTIAL)) else { return 0 };
-    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+/// Bytes that a download of `objects` into `folder` still takes on the disk: less by the parts that an
+/// earlier one left there.
+pub fn needed_bytes(folder: &Path, objects: &[RemoteObject]) -> u64 {
+    let wanted = objects.iter().map(|object| object.size).fold(0, u64::saturating_add);
+    let Ok(entries) = fs::read_dir(folder.join(PARTIAL)) else { return wanted };
+    let files = entries.flatten().filter_map(|entry| entry.metadata().ok());
+    wanted.saturating_sub(files.map(|file| file.len()).sum())
 }
 
 /// Bytes that are free on the disk of `folder`.

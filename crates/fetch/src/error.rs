@@ -182,9 +182,10 @@ impl Error {
 }
 
 impl Refusal {
-    /// Temporary keys are over.
+    /// Temporary keys are over, or may be: the answer to a HEAD has no body to say so.
     pub(crate) fn is_expired(&self) -> bool {
-        matches!(self.code.as_str(), "ExpiredToken" | "InvalidSecurityToken")
+        let is_silent = self.status == 403 && self.code.is_empty();
+        is_silent || matches!(self.code.as_str(), "ExpiredToken" | "InvalidSecurityToken")
     }
 
     /// TOS or the way to it is busy or out of order for now, or limits what may be asked of it.

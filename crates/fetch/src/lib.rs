@@ -52,7 +52,7 @@ mod ranges;
 mod schedule;
 
 pub use bucket::{Bucket, BucketOptions, tos_endpoint};
-pub use disk::{free_bytes, remove_partial};
+pub use disk::{free_bytes, needed_bytes, remove_partial};
 pub use download::Landed;
 pub use error::{Cause, Error, ErrorClass, Refusal};
 pub use event::{Event, NoObserver, Observer};

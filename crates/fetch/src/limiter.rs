@@ -12,7 +12,7 @@ use crate::schedule::Jobs;
 /// One burst of refusals is one sign of too much, not many.
 const BURST: Duration = Duration::from_secs(1);
 /// However long TOS asks us to wait, it is no longer than this.
-const PAUSE_MAX: Duration = Duration::from_mins(1);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Parts at once that [`Jobs::Auto`] begins with, and never goes beyond.
 const AUTO_FIRST: usize = 4;
 pub(crate) const AUTO_MAX: usize = 32;
@@ -122,7 +122,9 @@ impl Limiter {
         }
         state.cut_at = Some(now);
         // Where it is too much there is no more to be found by trying.
-        state.climb = None;
+        if state.climb.take().is_some() {
+            state.max = state.limit;
+        }
         let half = (state.limit / 2).max(1);
         self.change(&mut state, half);
         tracing::info!(parts = half, "TOS is busy, asking for less at once");
@@ -155,7 +157,7 @@ impl Limiter {
             let more = (state.limit * 2).min(state.max);
             self.change(state, more);
             state.climb = Some(Climb::new(rate));
-        } else if state.limit > AUTO_FIRST {
+        } else if !is_worth_it && state.limit > AUTO_FIRST {
             self.change(state, state.limit / 2);
         }
     }
@@ -223,7 +225,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_wait_that_tos_asks_for_is_kept_within_reason() {
         let limiter = fixed(2);
-        for (asked, waited) in [(3, 3), (100_000, 60)] {
+        for (asked, waited) in [(3, 3), (100_000, 30)] {
             let start = Instant::now();
             limiter.too_much(Some(Duration::from_secs(asked)));
             limiter.pause().await;

@@ -4,10 +4,10 @@ use std::path::{Component, Path};
 
 use futures::TryStreamExt;
 use object_store::path::Path as Key;
-use object_store::{GetOptions, GetRange, ObjectMeta};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt};
 
 use crate::bucket::Bucket;
-use crate::error::Error;
+use crate::error::{Error, ErrorClass};
 
 /// An object to download.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,23 @@ impl Bucket {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Deletes an object, if it still is the version that is given; `false` if it is another one by now, or
+    /// gone.
+    pub async fn delete(&self, object: &RemoteObject) -> Result<bool, Error> {
+        let key = parse(&object.key)?;
+        match self.look(object).await {
+            Ok(now) if now.etag == object.etag && now.size == object.size => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.class() == ErrorClass::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let delete = || async {
+            let deleted = self.store.delete(&key).await;
+            deleted.map_err(|error| self.error("deleting", &object.key, &error))
+        };
+        self.renewing(delete).await.map(|()| true)
     }
 
     /// The object as it is now, which may be another version than the one that was listed.

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt, Shared};
 use object_store::{GetOptions, GetRange};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::blocks::{Plan, plan};
 use crate::bucket::Bucket;
@@ -59,6 +59,8 @@ pub struct ObjectReader {
 struct Remote {
     bucket: Bucket,
     object: RemoteObject,
+    /// Of the first answer.
+    etag: OnceLock<String>,
     traffic: Arc<Traffic>,
 }
 
@@ -75,11 +77,12 @@ struct State {
     clock: u64,
 }
 
-/// Some bytes of the object, here or on their way.
+/// Some bytes of the object, here or on their way. What nobody holds or waits for is not fetched to its
+/// end.
 struct Block {
     range: Range<u64>,
     loading: Loading,
-    task: AbortHandle,
+    /// When it was read last; 0 if it was only fetched ahead.
     used: u64,
 }
 
@@ -89,10 +92,12 @@ impl std::fmt::Debug for Block {
     }
 }
 
-impl Drop for Block {
-    /// What nobody reads is not fetched to its end.
+/// Ends a task with whoever waits for it last.
+struct Task(JoinHandle<Result<Bytes, Arc<Error>>>);
+
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
@@ -100,12 +105,18 @@ impl Block {
     fn holds(&self, range: &Range<u64>) -> bool {
         self.range.start <= range.start && range.end <= self.range.end
     }
+
+    /// It could not be fetched. That may be long ago, so a reader of it tries again.
+    fn has_failed(&self) -> bool {
+        self.loading.peek().is_some_and(Result::is_err)
+    }
 }
 
 impl ObjectReader {
     /// Of `object`; blocks of it may take about `budget` bytes of memory. `traffic` counts what is read.
     pub fn new(bucket: &Bucket, object: RemoteObject, budget: u64, traffic: Arc<Traffic>) -> Self {
-        let remote = Arc::new(Remote { bucket: bucket.clone(), object, traffic });
+        let remote =
+            Arc::new(Remote { bucket: bucket.clone(), object, etag: OnceLock::new(), traffic });
         Self { remote, budget, state: Mutex::default() }
     }
 
@@ -165,57 +176,66 @@ impl ObjectReader {
     /// A block that holds the start of `range`, here or on its way, with those behind it begun.
     fn covering(&self, range: Range<u64>) -> (Range<u64>, Loading) {
         let mut state = self.state();
-        state.clock += 1;
-        let clock = state.clock;
         let first = range.start..range.start + 1;
-        let ends = [&state.head, &state.tail];
-        if let Some(block) = ends.into_iter().flatten().find(|block| block.holds(&first)) {
-            return (block.range.clone(), block.loading.clone());
+        let State { head, tail, .. } = &mut *state;
+        for end in [head, tail] {
+            if let Some(block) = end.as_mut().filter(|block| block.holds(&first)) {
+                if block.has_failed() {
+                    *block = self.block(block.range.clone());
+                }
+                return (block.range.clone(), block.loading.clone());
+            }
         }
         if let Some(number) = state.plan.find(range.start) {
-            return self.planned(&mut state, number, clock);
+            return self.planned(&mut state, number);
         }
-        let is_held = state.extra.as_ref().is_some_and(|block| block.holds(&range));
-        if !is_held {
-            state.extra = None;
-        }
+        state.extra.take_if(|block| !block.holds(&range) || block.has_failed());
         let block = state.extra.get_or_insert_with(|| self.block(range));
         (block.range.clone(), block.loading.clone())
     }
 
-    /// A block of the plan.
-    fn planned(&self, state: &mut State, number: usize, clock: u64) -> (Range<u64>, Loading) {
-        let length = |range: Range<u64>| range.end - range.start;
-        let (mut wanted, mut last) = (vec![number], number);
-        let mut ahead = (AHEAD * length(state.plan.range(number))).max(AHEAD_BYTES_MIN);
+    /// A block of the plan. Those behind it are begun as far as there is room.
+    fn planned(&self, state: &mut State, number: usize) -> (Range<u64>, Loading) {
+        state.clock += 1;
+        let clock = state.clock;
+        let range = state.plan.range(number);
+        state.blocks[number].take_if(|block| block.has_failed());
+        if state.blocks[number].is_none() {
+            // What is read now goes before the budget: less than a block of each range does not do.
+            while state.held_bytes() + length(&range) > self.budget && state.drop_passed() {}
+        }
+        let block = state.blocks[number].get_or_insert_with(|| self.block(range));
+        block.used = clock;
+        let found = (block.range.clone(), block.loading.clone());
+        let mut ahead = (AHEAD * length(&found.0)).max(AHEAD_BYTES_MIN);
+        let mut last = number;
         while let Some(next) = state.plan.next(last)
-            && let Some(left) = ahead.checked_sub(length(state.plan.range(next)))
+            && let Some(left) = ahead.checked_sub(length(&state.plan.range(next)))
         {
-            wanted.push(next);
+            if state.blocks[next].is_none() {
+                let range = state.plan.range(next);
+                while state.held_bytes() + length(&range) > self.budget && state.drop_passed() {}
+                if state.held_bytes() + length(&range) > self.budget {
+                    break;
+                }
+                state.blocks[next] = Some(self.block(range));
+            }
             (last, ahead) = (next, left);
         }
-        for &number in &wanted {
-            let range = state.plan.range(number);
-            let block = state.blocks[number].get_or_insert_with(|| self.block(range));
-            block.used = clock;
-        }
-        while state.held_bytes() > self.budget && state.drop_oldest(&wanted) {}
-        let range = state.plan.range(number);
-        let block = state.blocks[number].get_or_insert_with(|| self.block(range));
-        (block.range.clone(), block.loading.clone())
+        found
     }
 
     /// Begins to fetch a range.
     fn block(&self, range: Range<u64>) -> Block {
         let (remote, wanted) = (Arc::clone(&self.remote), range.clone());
         let task = tokio::spawn(async move { remote.get(wanted).await.map_err(Arc::new) });
-        let (abort, key) = (task.abort_handle(), self.remote.object.key.clone());
+        let (mut task, key) = (Task(task), self.remote.object.key.clone());
         let loading = async move {
             let stopped =
                 |_| Arc::new(Error::Damaged { key, detail: "reading it was stopped".to_owned() });
-            task.await.unwrap_or_else(|error| Err(stopped(error)))
+            (&mut task.0).await.unwrap_or_else(|error| Err(stopped(error)))
         };
-        Block { range, loading: loading.boxed().shared(), task: abort, used: 0 }
+        Block { range, loading: loading.boxed().shared(), used: 0 }
     }
 
     /// The ranges of both ends; a small object is all tail.
@@ -231,18 +251,23 @@ impl ObjectReader {
 
 impl State {
     fn held_bytes(&self) -> u64 {
-        let held = self.blocks.iter().flatten().map(|block| &block.range);
-        held.map(|range| range.end - range.start).sum()
+        self.blocks.iter().flatten().map(|block| length(&block.range)).sum()
     }
 
-    /// Drops the block that was not used for longest, but none of `wanted`.
-    fn drop_oldest(&mut self, wanted: &[usize]) -> bool {
-        let held = self.blocks.iter().enumerate();
-        let held = held.filter_map(|(number, block)| Some((number, block.as_ref()?.used)));
-        let oldest =
-            held.filter(|(number, _)| !wanted.contains(number)).min_by_key(|(_, used)| *used);
-        oldest.map(|(number, _)| self.blocks[number] = None).is_some()
+    /// Drops the block that was read longest ago among those whose readers are past them.
+    fn drop_passed(&mut self) -> bool {
+        let used = |number: usize| self.blocks[number].as_ref().map_or(0, |block| block.used);
+        let is_passed = |number: &usize| {
+            let next = self.plan.next(*number);
+            used(*number) > 0 && next.is_some_and(|next| used(next) > 0)
+        };
+        let oldest = (0..self.blocks.len()).filter(is_passed).min_by_key(|&number| used(number));
+        oldest.map(|number| self.blocks[number] = None).is_some()
     }
+}
+
+fn length(range: &Range<u64>) -> u64 {
+    range.end - range.start
 }
 
 impl Remote {
@@ -253,12 +278,18 @@ impl Remote {
             return Ok(Bytes::new());
         }
         let options = GetOptions {
-            if_match: self.object.etag.clone(),
+            // Where the list had none, the first answer says which version this is.
+            if_match: self.object.etag.clone().or_else(|| self.etag.get().cloned()),
             range: Some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
         let get = async || {
             let result = bucket.get("reading", key, options.clone()).await?;
+            if let Some(etag) = &result.meta.e_tag
+                && self.etag.get_or_init(|| etag.clone()) != etag
+            {
+                return Err(Error::Changed { key: key.clone() });
+            }
             result.bytes().await.map_err(|error| bucket.error("reading", key, &error))
         };
         let bytes = bucket.renewing(get).await?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::{StreamExt, stream};
 
 use crate::bucket::Bucket;
-use crate::disk::{check_room, partial_bytes, prepare, remove_partial};
+use crate::disk::{check_room, needed_bytes, prepare, remove_partial};
 use crate::download::{Download, Landed, Shared};
 use crate::error::{Error, ErrorClass};
 use crate::event::{Event, Observer};
@@ -82,8 +82,7 @@ pub async fn fetch(
     observer: &dyn Observer,
 ) -> Result<Report, Error> {
     prepare(folder)?;
-    let wanted: u64 = objects.iter().map(|object| object.size).fold(0, u64::saturating_add);
-    check_room(folder, wanted.saturating_sub(partial_bytes(folder)))?;
+    check_room(folder, needed_bytes(folder, objects))?;
     let shared = Shared {
         bucket,
         folder,
@@ -97,16 +96,24 @@ pub async fn fetch(
     let mut downloads = Vec::with_capacity(objects.len());
     for (index, object) in objects.iter().enumerate() {
         downloads.push(Download::new(&shared, index, object, start));
-        start += object.size;
+        start = start.saturating_add(object.size);
     }
     bucket.limiter.allow(options.jobs);
+    let (failed, has_failed) = tokio::sync::watch::channel(false);
     let parts =
         downloads.iter().flat_map(|object| (0..object.parts()).map(move |part| (object, part)));
-    let loads = parts.map(|(object, part)| async move {
-        if let Some(lead) = &options.lead {
-            lead.reached(object.start()).await;
+    let loads = parts.map(|(object, part)| {
+        let mut has_failed = has_failed.clone();
+        async move {
+            if let Some(lead) = &options.lead {
+                // Who waits for an object that failed uses nothing up.
+                tokio::select! {
+                    () = lead.reached(object.start()) => {}
+                    _ = has_failed.wait_for(|has_failed| *has_failed) => {}
+                }
+            }
+            object.load(part).await.map_err(|error| (object.object(), error))
         }
-        object.load(part).await.map_err(|error| (object.object(), error))
     });
     // While some are flushed to the disk, as many others load.
     let at_once = 2 * match options.jobs {
@@ -125,6 +132,7 @@ pub async fn fetch(
             }
             Err((object, error)) => {
                 observer.on_event(&Event::Failed { object, error: &error });
+                failed.send_replace(true);
                 let strikes_all = !matches!(
                     error.class(),
                     ErrorClass::Data | ErrorClass::NotFound | ErrorClass::Passing

@@ -227,7 +227,7 @@ impl BatchReader {
 
     /// A fault of the disk or the network is told apart from one of the file.
     fn not_decoded(&self, error: ArrowError) -> Error {
-        match (self.source.take_failure(), error) {
+        match (self.source.failure_behind(&error), error) {
             (Some(failure), _) => Error::io(&self.file, failure),
             (None, ArrowError::ExternalError(cause)) => {
                 not_read(&self.file, ParquetError::External(cause))

@@ -138,12 +138,17 @@ fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
 pub(crate) fn not_read(file: &str, error: ParquetError) -> Error {
     match error {
         ParquetError::External(cause) => match cause.downcast::<io::Error>() {
-            Ok(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Error::io(file, *cause),
+            Ok(cause) if !is_damage(cause.kind()) => Error::io(file, *cause),
             Ok(cause) => damaged(file, cause),
             Err(cause) => damaged(file, cause),
         },
         error => damaged(file, error),
     }
+}
+
+/// What only the bytes of a file can cause: an end too early, or a header that claims too much.
+fn is_damage(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
 
 /// Checks the magic at both ends and returns the length of the footer in bytes.

@@ -28,6 +28,9 @@ pub trait Source: Send + Sync {
     fn expect(&self, _groups: &[Vec<Range<u64>>]) {}
 }
 
+/// What the Parquet decoder is told when the source fails, and what its own error then has in its text.
+const SOURCE_FAILED: &str = "the source of the file failed";
+
 /// Keeps the error with which reading failed: what comes out of the Parquet decoder is only a text, and a
 /// fault of the disk or the network must not pass for damage.
 pub(crate) struct Watched {
@@ -40,8 +43,10 @@ impl Watched {
         Self { source, failure: Mutex::default() }
     }
 
-    pub(crate) fn take_failure(&self) -> Option<io::Error> {
-        lock(&self.failure).take()
+    /// The failure that an error of the decoder comes from, if it comes from one.
+    pub(crate) fn failure_behind(&self, error: &impl std::fmt::Display) -> Option<io::Error> {
+        let is_ours = error.to_string().contains(SOURCE_FAILED);
+        lock(&self.failure).take().filter(|_| is_ours)
     }
 }
 
@@ -52,12 +57,12 @@ impl Source for Watched {
 
     fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
         self.source.read(range).map_err(|error| {
-            let kind = error.kind();
             // Beyond the end is where only a damaged file points.
-            if kind != io::ErrorKind::UnexpectedEof {
-                *lock(&self.failure) = Some(error);
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                return error;
             }
-            kind.into()
+            *lock(&self.failure) = Some(error);
+            io::Error::other(SOURCE_FAILED)
         })
     }
 
@@ -200,16 +205,12 @@ impl Length for ParquetInput {
 }
 
 impl ChunkReader for ParquetInput {
-    type T = BufReader<SourceReader>;
+    type T = HeaderReader;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
         let reader = SourceReader { source: Arc::clone(&self.0), position: start };
-        let mut reader = BufReader::with_capacity(HEADER_READ_BYTES, reader);
-        // Everything that is read so begins with a page header.
-        match thrift::page_problem(reader.fill_buf()?) {
-            Some(problem) => Err(ParquetError::General(problem)),
-            None => Ok(reader),
-        }
+        let input = BufReader::with_capacity(HEADER_READ_BYTES, reader);
+        Ok(HeaderReader { input, is_checked: false })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -217,6 +218,24 @@ impl ChunkReader for ParquetInput {
             .checked_add(length as u64)
             .ok_or_else(|| ParquetError::EOF("a range beyond the file".to_owned()))?;
         Ok(self.0.read(start..end)?)
+    }
+}
+
+/// Reads a page header, once it was looked at. Of the bodies of pages nothing is read this way.
+pub(crate) struct HeaderReader {
+    input: BufReader<SourceReader>,
+    is_checked: bool,
+}
+
+impl Read for HeaderReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.is_checked {
+            if let Some(problem) = thrift::page_problem(self.input.fill_buf()?) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            }
+            self.is_checked = true;
+        }
+        self.input.read(buffer)
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use viking_api::sign::{Request, Scope, sign};
-use viking_api::{Credentials, ExportSpec, FileType, Filter, Rows, TosPath};
+use viking_api::{Credentials, TosPath};
 
 const VECTORS: &str = include_str!("../../../../fixtures/vectors/volc-signature.json");
 
@@ -57,22 +57,6 @@ fn every_vector_that_applies_gives_the_vendors_headers() {
 }
 
 /// The request of the vendor's own example, as its SDK sends it.
-#[test]
-fn the_export_of_the_vendors_example_has_the_sdks_body() {
-    let filter = r#"[{"op":"must","field":"city","conds":["beijing"]},{"op":"range","field":"user_id","gt":0,"lt":4}]"#;
-    let spec = ExportSpec {
-        collection: "example".to_owned(),
-        rows: Rows::Filtered(Filter::parse(filter).unwrap()),
-        to: TosPath::parse("bucket_name/dir_name").unwrap(),
-        file_type: FileType::Parquet,
-    };
-    let vectors = vectors();
-    let captured = &vectors["sdk_requests"]["requests"][0];
-    assert_eq!(captured["sdk_call"], "create_task(TaskType.Data_export, params)");
-    let body: Value = serde_json::from_str(captured["body_utf8"].as_str().unwrap()).unwrap();
-    assert_eq!(spec.to_body(), body);
-}
-
 #[test]
 fn paths_in_object_storage_are_checked() {
     let path = |text: &str| TosPath::parse(text).map(|path| path.to_string());

@@ -1,12 +1,13 @@
 //! Tasks on a local VikingDB over real HTTP, with real signature checks.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use viking_api::{
-    Client, Credentials, Endpoint, Error, ErrorClass, ExportSpec, FileType, Filter, Poll, Rows,
-    TaskId, TaskState, TosPath,
+    Api, Client, CredentialSource, Credentials, Endpoint, Error, ErrorClass, ExportSpec, FileType,
+    Filter, Owner, Poll, Rows, TaskId, TaskState, TosPath,
 };
 use viking_emulator::{Collections, Emulator, Options};
 
@@ -41,6 +42,7 @@ fn all(path: &str) -> ExportSpec {
         rows: Rows::All,
         to: TosPath::parse(path).unwrap(),
         file_type: FileType::Parquet,
+        output_fields: Vec::new(),
     }
 }
 
@@ -70,7 +72,7 @@ async fn a_task_goes_through_its_states_to_done() {
     assert_eq!((done.counts.matched, done.percent), (Some(21_001), Some(100)));
     assert_eq!(states.last().map(String::as_str), Some("done"));
     assert!(states.iter().any(|state| state != "done"), "{states:?}");
-    let listed = client.tasks().await.unwrap();
+    let listed = client.tasks("example").await.unwrap();
     assert_eq!(listed.iter().map(|task| &task.id).collect::<Vec<_>>(), [&task]);
     client.drop_task(&task).await.unwrap();
     let gone = client.task(&task).await.unwrap_err();
@@ -98,14 +100,17 @@ async fn a_filter_on_an_unknown_field_is_refused() {
 #[tokio::test]
 async fn wrong_keys_a_wrong_clock_and_missing_permission_are_told_apart() {
     let emulator_ok = emulator(&[]).await;
-    let wrong = client_with(&emulator_ok, "wrong", Timestamp::now).tasks().await.unwrap_err();
+    let wrong =
+        client_with(&emulator_ok, "wrong", Timestamp::now).tasks("example").await.unwrap_err();
     assert_eq!((refusal_code(&wrong), wrong.class()), ("1000001", ErrorClass::Denied));
     assert!(wrong.request_id().is_some_and(|id| wrong.to_string().contains(id)), "{wrong}");
     let late = || Timestamp::now() - jiff::SignedDuration::from_mins(20);
-    let late =
-        client_with(&emulator_ok, &emulator_ok.ready().secret_key, late).tasks().await.unwrap_err();
+    let late = client_with(&emulator_ok, &emulator_ok.ready().secret_key, late)
+        .tasks("example")
+        .await
+        .unwrap_err();
     assert_eq!((refusal_code(&late), late.class()), ("InvalidTimestamp", ErrorClass::Denied));
-    let denied = client(&emulator(&["denied"]).await).tasks().await.unwrap_err();
+    let denied = client(&emulator(&["denied"]).await).tasks("example").await.unwrap_err();
     assert_eq!((refusal_code(&denied), denied.class()), ("1000002", ErrorClass::Denied));
 }
 
@@ -114,7 +119,7 @@ async fn a_lost_answer_to_create_adopts_the_task_and_makes_no_second_one() {
     let emulator = emulator(&["create-lost=1"]).await;
     let client = client(&emulator);
     let task = client.submit_export(&all("demo/once")).await.unwrap();
-    let tasks = client.tasks().await.unwrap();
+    let tasks = client.tasks("example").await.unwrap();
     assert_eq!(tasks.len(), 1);
     assert_eq!(tasks[0].id, task);
 }
@@ -122,13 +127,13 @@ async fn a_lost_answer_to_create_adopts_the_task_and_makes_no_second_one() {
 #[tokio::test]
 async fn reads_are_repeated_after_passing_faults_and_create_is_not() {
     let emulator_reads = emulator(&["vikingdb-503=2"]).await;
-    assert!(client(&emulator_reads).tasks().await.unwrap().is_empty());
+    assert!(client(&emulator_reads).tasks("example").await.unwrap().is_empty());
     // One refused create, then a list that shows nothing: the caller has to decide.
     let emulator_create = emulator(&["vikingdb-503=1"]).await;
     let client = client(&emulator_create);
     let error = client.submit_export(&all("demo/once")).await.unwrap_err();
     assert!(matches!(error, Error::Unclear { .. }), "{error}");
-    assert!(client.tasks().await.unwrap().is_empty());
+    assert!(client.tasks("example").await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -180,7 +185,7 @@ async fn a_signature_of_one_request_does_not_fit_another() {
 fn secrets_do_not_show_in_debug_output() {
     let credentials =
         Credentials::new("AKLTpublic", " hush-secret\n".to_owned(), Some("hush-token".to_owned()));
-    let endpoint = Endpoint::of_region("cn-beijing").unwrap();
+    let endpoint = Endpoint::of_region("cn-beijing", Api::V1).unwrap();
     let client = Client::new(endpoint, credentials.clone(), Timestamp::now).unwrap();
     let text = format!("{credentials:?} {client:?}");
     assert!(text.contains("AKLTpublic"));
@@ -205,5 +210,119 @@ fn endpoints_are_checked() {
     ] {
         assert!(endpoint(bad).is_err(), "{bad}");
     }
-    assert!(Endpoint::of_region("mars").is_err());
+    assert!(Endpoint::of_region("mars", Api::V1).is_err());
+}
+
+fn v2(emulator: &Emulator) -> Client {
+    client(emulator).speaking(Api::V2, Owner::default())
+}
+
+#[tokio::test]
+async fn v2_does_all_that_v1_does() {
+    let emulator = emulator(&["task-confirm=1"]).await;
+    let client = v2(&emulator);
+    let collection = client.collection("example").await.unwrap();
+    assert_eq!((collection.name.as_str(), collection.rows), ("example", Some(21_001)));
+    assert!(collection.fields.iter().any(|(name, kind)| name == "city" && kind == "string"));
+    let spec = ExportSpec { output_fields: vec!["id".to_owned()], ..all("tos://demo/exports/v2") };
+    let task = client.submit_export(&spec).await.unwrap();
+    let waiting = client.wait(&task, FAST, &mut |_| {}).await.unwrap_err();
+    assert!(matches!(waiting, Error::NeedsConfirmation { .. }), "{waiting}");
+    client.confirm(&task).await.unwrap();
+    let done = client.wait(&task, FAST, &mut |_| {}).await.unwrap();
+    assert_eq!((done.state, done.counts.matched), (TaskState::Done, Some(21_001)));
+    assert_eq!(done.tos_path.as_deref(), Some("demo/exports/v2"));
+    assert_eq!(client.find_export(&spec).await.unwrap(), Some(task.clone()));
+    client.drop_task(&task).await.unwrap();
+    let gone = client.task(&task).await.unwrap_err();
+    assert_eq!(gone.class(), ErrorClass::NotFound);
+    assert_eq!(refusal_code(&gone), "NotFound.VikingdbTask");
+    assert!(gone.request_id().is_some());
+}
+
+#[tokio::test]
+async fn v2_reads_every_page_of_a_list() {
+    let emulator = emulator(&["task-stuck"]).await;
+    let client = v2(&emulator);
+    for number in 0..130 {
+        client.submit_export(&all(&format!("tos://demo/{number}"))).await.unwrap();
+    }
+    let tasks = client.tasks("example").await.unwrap();
+    assert_eq!(tasks.len(), 130);
+    assert!(tasks.iter().any(|task| task.tos_path.as_deref() == Some("demo/129")));
+}
+
+#[tokio::test]
+async fn v2_refusals_are_of_the_same_classes() {
+    let emulator = emulator(&[]).await;
+    let missing = v2(&emulator).collection("nope").await.unwrap_err();
+    assert_eq!(
+        (missing.class(), refusal_code(&missing)),
+        (ErrorClass::NotFound, "NotFound.VikingdbCollection")
+    );
+    let spec = ExportSpec { collection: "nope".to_owned(), ..all("demo/x") };
+    assert_eq!(v2(&emulator).submit_export(&spec).await.unwrap_err().class(), ErrorClass::NotFound);
+    let filter = r#"[{"op":"must","field":"nothing","conds":["x"]}]"#;
+    let filter = v2(&emulator).submit_export(&filtered(filter)).await.unwrap_err();
+    assert_eq!(filter.class(), ErrorClass::Usage, "{filter}");
+    let wrong = client_with(&emulator, "wrong", Timestamp::now).speaking(Api::V2, Owner::default());
+    let wrong = wrong.tasks("example").await.unwrap_err();
+    assert_eq!(
+        (wrong.class(), refusal_code(&wrong)),
+        (ErrorClass::Denied, "SignatureDoesNotMatch")
+    );
+    let project = Owner { project: Some("other".to_owned()), resource_id: None };
+    let elsewhere = client(&emulator).speaking(Api::V2, project);
+    assert_eq!(elsewhere.tasks("example").await.unwrap_err().class(), ErrorClass::NotFound);
+    let by_id = Owner { project: None, resource_id: Some("vdb-example".to_owned()) };
+    let by_id = client(&emulator).speaking(Api::V2, by_id);
+    assert_eq!(by_id.collection("ignored").await.unwrap().name, "example");
+}
+
+/// Hundreds of runs: whatever becomes of the answer, there is exactly one task.
+#[tokio::test]
+async fn a_lost_answer_never_makes_a_second_task() {
+    for api in [Api::V1, Api::V2] {
+        let emulator = emulator(&["create-lost=150", "task-stuck"]).await;
+        let client = client(&emulator).speaking(api, Owner::default());
+        for number in 0..200 {
+            client.submit_export(&all(&format!("tos://demo/{number}"))).await.unwrap();
+        }
+        let mut paths: Vec<_> =
+            client.tasks("example").await.unwrap().into_iter().map(|task| task.tos_path).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), 200, "{api:?}");
+        assert_eq!(client.tasks("example").await.unwrap().len(), 200, "{api:?}: one task each");
+    }
+}
+
+/// Lends keys for a moment, as often as asked.
+#[derive(Debug)]
+struct Lending(Arc<Emulator>);
+
+impl CredentialSource for Lending {
+    fn credentials(&self) -> Option<Credentials> {
+        let keys = self.0.temporary_keys(Duration::from_millis(80)).unwrap();
+        Some(Credentials::new(&keys.access_key, keys.secret_key, Some(keys.session_token)))
+    }
+}
+
+#[tokio::test]
+async fn keys_that_end_while_a_task_is_followed_are_read_again() {
+    let mut options = Options::new(Collections::folder(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/collections"),
+    ));
+    options.state_time = Duration::from_millis(200);
+    let emulator = Arc::new(Emulator::start(options).await.unwrap());
+    let endpoint = Endpoint::new(&emulator.ready().vikingdb, "cn-beijing", false).unwrap();
+    let client =
+        Client::new(endpoint.clone(), Lending(Arc::clone(&emulator)), Timestamp::now).unwrap();
+    let task = client.submit_export(&all("tos://demo/x")).await.unwrap();
+    assert_eq!(client.wait(&task, FAST, &mut |_| {}).await.unwrap().state, TaskState::Done);
+    let once = Lending(emulator).credentials().unwrap();
+    let client = Client::new(endpoint, once, Timestamp::now).unwrap();
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    let error = client.task(&task).await.unwrap_err();
+    assert_eq!((error.class(), refusal_code(&error)), (ErrorClass::Denied, "ExpiredToken"));
 }

@@ -48,6 +48,32 @@ async fn any_range_is_read_whether_announced_or_not() {
 }
 
 #[tokio::test]
+async fn many_columns_are_read_side_by_side_without_fetching_anything_twice() {
+    // Ours counts what it sends, also of what nobody waited for.
+    let server = Server::with_faults(&[]).await;
+    let file = bytes(40 * MIB);
+    let (reader, _) = reader(&server, &file, 8 << 20).await;
+    for columns in [2, 12, 40] {
+        let column_bytes = 38 * (MIB as u64) / columns;
+        let starts = || (0..columns).map(|column| 4 + column * column_bytes);
+        let chunks = starts().map(|start| start..start + column_bytes + 512).collect();
+        reader.expect(&[chunks]);
+        let before = server.emulator.as_ref().unwrap().bytes_sent();
+        let page = 40_000;
+        for page_start in (0..column_bytes - page).step_by(usize::try_from(page).unwrap()) {
+            for start in starts() {
+                let start = start + page_start;
+                let read = reader.read(start..start + page).await.unwrap();
+                let wanted = usize::try_from(start).unwrap();
+                assert!(read == file[wanted..wanted + read.len()], "{columns} columns at {start}");
+            }
+        }
+        let sent = server.emulator.as_ref().unwrap().bytes_sent() - before;
+        assert!(sent <= file.len() as u64, "{columns} columns: {sent} bytes");
+    }
+}
+
+#[tokio::test]
 async fn a_small_object_is_one_request() {
     let server = Server::start().await;
     let file = bytes(900_000);
