@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Clean(CleanArgs),
     /// Prove the files of a folder again, without the network
     Verify(VerifyArgs),
+    /// Look at keys, clock, services and disk, and say what to do about what is wrong
+    Doctor(DoctorArgs),
     /// Serve a local VikingDB and TOS
     #[cfg(feature = "embedded")]
     Emulator(EmulatorArgs),
@@ -382,6 +384,21 @@ pub(crate) struct TaskArgs {
     /// Give up after this long, for example 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// A collection to look at
+    pub(crate) collection: Option<String>,
+    /// Where exports go
+    #[arg(long, value_name = "tos://BUCKET/PREFIX", env = "VIKING_EXPORT_TO")]
+    pub(crate) to: Option<String>,
+    /// Where files go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

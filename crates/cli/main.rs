@@ -5,6 +5,7 @@
 mod args;
 mod clean;
 mod credentials;
+mod doctor;
 mod download;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -181,6 +182,7 @@ async fn verb(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
         Command::Schema(args) => files::schema(context, args).await,
         Command::Count(args) => files::count(context, args).await,
         Command::Clean(args) => clean::clean(context, &cli.talk, args).await,
+        Command::Doctor(args) => doctor::doctor(context, args).await,
         Command::Verify(args) => verify::verify(context, args).await,
         #[cfg(feature = "embedded")]
         Command::Emulator(args) => embedded::serve(args).await,

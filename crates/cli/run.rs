@@ -17,14 +17,14 @@ use crate::output::{Output, print_text};
 use crate::printing::{Landing, Printed, print, report_memory, report_text_like, report_values};
 use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now, run_name};
 use crate::settings::{Address, Service, fetch_options, print_options};
-use crate::task::{create, file_type, follow, rows};
+use crate::task::{check, create, file_type, follow, rows};
 
 /// Stands in a receipt for the addresses of the embedded services.
 const EMBEDDED: &str = "embedded";
 
 /// `run`.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
-    let filter = match rows(&args.export, &context.report)? {
+    let filter = match rows(&args.export, context)? {
         Rows::All => None,
         Rows::Filtered(filter) => Some(filter.to_json()),
     };
@@ -131,6 +131,9 @@ async fn go_on(
             (spec(request, &folder.receipt.run)?, service)
         }
     };
+    // What is asked from here on is asked where the run began.
+    let context = &Context { service, ..context.clone() };
+    let service = &context.service;
     let name = spec.to.bucket().to_owned();
     let open = || service.bucket(&name, going.transfer.retries);
     if folder.receipt.objects.is_none() {
@@ -204,6 +207,7 @@ async fn submit(
         folder.receipt.run.clone_from(&run);
         *spec = self::spec(&folder.receipt.request, &run)?;
     }
+    check(context, client, spec).await?;
     folder.receipt.submitted = Some(now());
     folder.save()?;
     let created = client_error(create(client, spec, &context.report).await);

@@ -9,16 +9,22 @@ use viking_api::{Client, ExportSpec, FileType, Filter, Poll, Rows, Task, TaskId,
 
 use crate::Context;
 use crate::args::{
-    CancelArgs, ExportArgs, FileTypeArg, ListArgs, ShowTaskArgs, SubmitArgs, TalkArgs, TaskArgs,
+    ApiArg, CancelArgs, ExportArgs, FileTypeArg, ListArgs, ShowTaskArgs, SubmitArgs, TalkArgs,
+    TaskArgs,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
+use crate::places::RETRIES;
 use crate::question::ask;
 use crate::report::Report;
 use crate::run_folder::run_name;
 
 /// Reads the rows to export from `--all` or `--filter`.
-pub(crate) fn rows(args: &ExportArgs, report: &Report) -> Outcome<Rows> {
+pub(crate) fn rows(args: &ExportArgs, context: &Context) -> Outcome<Rows> {
+    if !args.output_fields.is_empty() && context.service.address.api == ApiArg::V1 {
+        let text = "--output-fields is known to --api v2 only";
+        return Err(Failure::say(Exit::Usage, text).hint("or leave columns out while printing: -c"));
+    }
     let Some(filter) = &args.filter else { return Ok(Rows::All) };
     let text = match (filter.as_str(), filter.strip_prefix('@')) {
         ("-", _) => {
@@ -34,7 +40,7 @@ pub(crate) fn rows(args: &ExportArgs, report: &Report) -> Outcome<Rows> {
     };
     let filter = Filter::parse(&text).map_err(viking_api::Error::from)?;
     for op in filter.unknown_operators() {
-        report.warn(&format!(
+        context.report.warn(&format!(
             "the operator {op:?} is not known here; the service decides what it means"
         ));
     }
@@ -53,7 +59,7 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
     let run = run_name(&args.export.collection)?;
     let spec = ExportSpec {
         collection: args.export.collection.clone(),
-        rows: rows(&args.export, &context.report)?,
+        rows: rows(&args.export, context)?,
         to: TosPath::parse(&args.export.to)?.below(&run),
         file_type: file_type(&args.export),
         output_fields: args.export.output_fields.clone(),
@@ -63,8 +69,31 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
         "the task may have been created: viking-export list {}",
         args.export.collection
     )]);
+    check(context, &client, &spec).await?;
     let task = create(&client, &spec, &context.report).await?;
     print_text(&format!("{task}\n"))
+}
+
+/// What can be known to be wrong before a task is created: the collection is not there, or something is where
+/// the export goes.
+pub(crate) async fn check(context: &Context, client: &Client, spec: &ExportSpec) -> Outcome<()> {
+    let collection = client.collection(&spec.collection).await?;
+    let rows = collection.rows.map_or("an unknown number of".to_owned(), |rows| rows.to_string());
+    let text = format!("collection {} has {rows} rows (an estimate)", collection.name);
+    let fields = json!({"collection": collection.name, "rows": collection.rows});
+    context.report.note("collection", &text, fields);
+    let bucket = context.service.bucket(spec.to.bucket(), RETRIES)?;
+    match bucket.list(spec.to.prefix()).await {
+        Ok(listing) if listing.objects.is_empty() => Ok(()),
+        Ok(listing) => {
+            let text =
+                format!("there are {} objects below {} already", listing.objects.len(), spec.to);
+            Err(Failure::say(Exit::Usage, text).hint("export to another place"))
+        }
+        // Whether the bucket has to be there is VikingDB's to say.
+        Err(error) if error.class() == viking_fetch::ErrorClass::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Creates the task and says so.

@@ -181,7 +181,7 @@ impl Client {
             };
             match listed {
                 Value::Array(listed) => {
-                    tasks.extend(listed.iter().filter_map(|task| self.task_of(task)))
+                    tasks.extend(listed.iter().filter_map(|task| self.task_of(task)));
                 }
                 Value::Null => {}
                 _ => return Err(self.not_understood(call, "the list of tasks is not an array")),
@@ -213,6 +213,18 @@ impl Client {
             Api::V1 => Collection::from_v1(name, &data),
             Api::V2 => Collection::from_v2(name, &data),
         })
+    }
+
+    /// The time on the service's clock, if it says so. Anything that answers will do.
+    pub async fn server_time(&self) -> Result<Option<Timestamp>, Error> {
+        let failed = |source: reqwest::Error| Error::Transport {
+            call: "ping",
+            host: self.endpoint.host(),
+            source: Box::new(source.without_url()),
+        };
+        let answer = self.http.get(self.endpoint.url()).send().await.map_err(failed)?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp()))
     }
 
     fn task_of(&self, data: &Value) -> Option<Task> {

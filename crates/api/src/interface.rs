@@ -20,7 +20,7 @@ pub enum Api {
     /// REST paths, `/api/task/*`.
     #[default]
     V1,
-    /// The OpenAPI control plane, `Action=…VikingdbTask`.
+    /// The control plane in the style of `OpenAPI`, `Action=…VikingdbTask`.
     V2,
 }
 
