@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod checkpoint;
 mod clean;
 mod credentials;
 mod doctor;

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::args::OutputArgs;
+use crate::args::{OutputArgs, RowArgs};
+use crate::checkpoint::Checkpoint;
 use crate::exit::{Exit, Failure, Outcome};
 
 /// Larger than the 64 KiB of a new pipe: fewer switches between the two programs.
@@ -24,32 +25,59 @@ pub(crate) struct Output {
     file: File,
     /// The file while it grows, and its name when it is complete.
     places: Option<(PathBuf, PathBuf)>,
+    checkpoint: Option<Checkpoint>,
 }
 
 impl Output {
     pub(crate) fn open(args: &OutputArgs) -> Outcome<Self> {
-        match &args.output {
-            Some(path) if args.is_file() => Self::open_file(path, args.force),
-            _ => Self::stdout().map_err(|error| Failure::local("cannot write to stdout", error)),
-        }
+        Self::of_run(args, None)
     }
 
-    fn open_file(path: &Path, force: bool) -> Outcome<Self> {
+    /// The output of a run in a folder, gone on with where an earlier one stopped.
+    pub(crate) fn of_run(args: &OutputArgs, run: Option<(&Path, &RowArgs)>) -> Outcome<Self> {
+        let Some(path) = args.output.as_ref().filter(|_| args.is_file()) else {
+            return Self::stdout().map_err(|error| Failure::local("cannot write to stdout", error));
+        };
+        Self::check(args)?;
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let cannot = |error| Failure::local(format!("cannot create {}", part.display()), error);
+        let mut checkpoint = run.and_then(|(folder, rows)| Checkpoint::new(folder, path, rows));
+        let taken_up = checkpoint.as_mut().map(|checkpoint| checkpoint.take_up(&part)).transpose();
+        let file = match taken_up.map_err(cannot)?.flatten() {
+            Some(file) => file,
+            None => File::create(&part).map_err(cannot)?,
+        };
+        Ok(Self { file, places: Some((part, path.clone())), checkpoint })
+    }
+
+    /// What is wrong with the output before anything is written.
+    pub(crate) fn check(args: &OutputArgs) -> Outcome<()> {
+        let Some(path) = args.output.as_ref().filter(|_| args.is_file()) else { return Ok(()) };
         if path.exists() && !path.is_file() {
             let text = format!("{} is not a regular file", path.display());
             return Err(Failure::say(Exit::Usage, text).hint("use > for devices and pipes"));
         }
-        if path.exists() && !force {
+        if path.exists() && !args.force {
             let text = format!("{} exists already", path.display());
             return Err(Failure::say(Exit::Usage, text)
                 .hint("take another -o, or add --force to replace it"));
         }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file = File::create(&part)
-            .map_err(|error| Failure::local(format!("cannot create {}", part.display()), error))?;
-        Ok(Self { file, places: Some((part, path.to_owned())) })
+        Ok(())
+    }
+
+    /// Notes what is printed so far, since the printing ends here.
+    pub(crate) fn keep(&mut self) -> Outcome<()> {
+        let kept = self.checkpoint.as_mut().map(|checkpoint| checkpoint.save(&self.file));
+        kept.transpose()
+            .map(drop)
+            .map_err(|error| Failure::local("cannot note what is printed", error))
+    }
+
+    /// Rows that an earlier run printed here.
+    pub(crate) fn rows(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, Checkpoint::rows)
     }
 
     /// Stdout without the line buffer of the standard library: rows come in large pieces.
@@ -68,7 +96,7 @@ impl Output {
             use std::os::windows::io::AsHandle;
             File::from(io::stdout().as_handle().try_clone_to_owned()?)
         };
-        Ok(Self { file, places: None })
+        Ok(Self { file, places: None, checkpoint: None })
     }
 
     /// Puts a complete file on the disk under its name.
@@ -77,13 +105,21 @@ impl Output {
         self.file
             .sync_all()
             .and_then(|()| fs::rename(&part, &place))
-            .map_err(|error| Failure::local(format!("cannot finish {}", place.display()), error))
+            .map_err(|error| Failure::local(format!("cannot finish {}", place.display()), error))?;
+        if let Some(checkpoint) = self.checkpoint {
+            checkpoint.remove();
+        }
+        Ok(())
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let written = self.file.write(bytes)?;
+        if let Some(checkpoint) = &mut self.checkpoint {
+            checkpoint.wrote(&self.file, &bytes[..written])?;
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

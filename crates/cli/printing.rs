@@ -123,8 +123,12 @@ fn print_all(
             printed.is_cut_short = true;
             Ok(printed)
         }
-        Err(failure) => Err(failure),
-        Ok(()) if printed.is_cut_short => Ok(printed),
+        Err(failure) => {
+            // What failed first is what to tell of.
+            drop(output.keep());
+            Err(failure)
+        }
+        Ok(()) if printed.is_cut_short => output.keep().map(|()| printed),
         Ok(()) => output.finish().map(|()| printed),
     }
 }

@@ -48,10 +48,10 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
     if args.dry_run {
         return plan(context, args, &to).await;
     }
-    let output = Output::open(&args.going.output)?;
+    Output::check(&args.going.output)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&run));
     let folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
-    go_on(context, folder, &args.going, output).await
+    go_on(context, folder, &args.going).await
 }
 
 /// Tells what would be exported.
@@ -69,8 +69,7 @@ async fn plan(context: &Context, args: &RunArgs, to: &TosPath) -> Outcome<()> {
 /// `resume`.
 pub(crate) async fn resume(context: &Context, args: &ResumeArgs) -> Outcome<()> {
     let folder = RunFolder::open(&args.dir)?;
-    let output = Output::open(&args.going.output)?;
-    go_on(context, folder, &args.going, output).await
+    go_on(context, folder, &args.going).await
 }
 
 /// The address of the embedded services is another one at each start, so it is not part of a request.
@@ -100,12 +99,9 @@ fn resume_command(context: &Context, dir: &Path, going: &GoingArgs) -> String {
 }
 
 /// Does what the receipt says is still to be done.
-async fn go_on(
-    context: &Context,
-    mut folder: RunFolder,
-    going: &GoingArgs,
-    output: Output,
-) -> Outcome<()> {
+async fn go_on(context: &Context, mut folder: RunFolder, going: &GoingArgs) -> Outcome<()> {
+    let rows = folder.receipt.rows.clone().unwrap_or_default();
+    let output = Output::of_run(&going.output, Some((&folder.path, &rows)))?;
     let report = &context.report;
     let dir = folder.path.display().to_string();
     let resume = format!("go on: {}", resume_command(context, &folder.path, going));
@@ -256,13 +252,23 @@ async fn load_and_print(
     let missing = |object: &ObjectRecord| if folder.has(object) { 0 } else { object.size };
     let missing = objects.iter().map(missing).collect();
     let landing = Landing::new(folder.path.clone(), names, landed, lead.clone(), missing);
-    let options = print_options(folder.receipt.rows.as_ref().unwrap_or(&RowArgs::default()))?;
+    let mut options = print_options(folder.receipt.rows.as_ref().unwrap_or(&RowArgs::default()))?;
+    let is_partial = options.limit.is_some() || options.offset > 0;
+    let before = output.rows();
+    if before > 0 {
+        let text = format!("{before} rows are in the output already, going on behind them");
+        context.report.note("resumed rows", &text, json!({"rows": before}));
+        options.offset += before;
+        options.limit = options.limit.map(|limit| limit.saturating_sub(before));
+    }
     let (stop, watched) = (context.stop.clone(), Arc::clone(meter));
     let mut printing =
         tokio::task::spawn_blocking(move || print(landing, options, output, &stop, &watched.rows));
     let transfer = fetch_options(&going.transfer, Some(lead));
     let loading = load(open, folder, &transfer, meter, &context.report, Some(sender));
     let mut loading = Box::pin(loading);
+    let whole =
+        move |printed: Printed| Printed { rows: printed.rows + before, is_partial, ..printed };
     let bug = |error| Failure::new(Exit::Bug, error);
     tokio::select! {
         printed = &mut printing => {
@@ -272,14 +278,14 @@ async fn load_and_print(
             if printed.files.len() == count && !printed.is_cut_short {
                 loading.await?;
             }
-            Ok(printed)
+            Ok(whole(printed))
         }
         loaded = &mut loading => {
             // The sender has to go for the printing to end.
             drop(loading);
             let printed = printing.await.map_err(bug)?;
             loaded?;
-            printed
+            printed.map(whole)
         }
     }
 }

@@ -191,3 +191,46 @@ fn kill_9_again_and_again_loses_only_the_parts_that_were_on_their_way() {
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
     assert_eq!(receipt["finished"]["rows"], 1_000_000);
 }
+
+/// Stops a run that prints to a file, by a signal, once some of its rows are noted on the disk.
+fn stop_printing_to_a_file(place: &Place, signal: Signal) {
+    let run = [&RUN[..], &["-o", "rows.jsonl", "--jobs", "1"]].concat();
+    let child = place.command(&run).spawn().unwrap();
+    while !place.path("run/.printed.json").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send(&child, signal);
+    child.wait_with_output().unwrap();
+    assert!(place.path("rows.jsonl.part").exists() && !place.path("rows.jsonl").exists());
+}
+
+#[test]
+fn printing_to_a_file_goes_on_at_the_row_where_it_stopped() {
+    for signal in [Signal::KILL, Signal::INT, Signal::TERM] {
+        let service = Service::start(&["--fault", "tos-slow=600"]);
+        let place = Place::at(&service);
+        stop_printing_to_a_file(&place, signal);
+        // Half a row behind what is noted, as a kill may leave it.
+        let part = place.path("rows.jsonl.part");
+        let mut file = File::options().append(true).open(&part).unwrap();
+        std::io::Write::write_all(&mut file, b"{\"id\":12").unwrap();
+        let resumed = place.run(&["resume", "run", "-o", "rows.jsonl"]).ok();
+        assert!(resumed.stderr.contains("rows are in the output already"), "{}", resumed.stderr);
+        assert!(std::fs::read_to_string(place.path("rows.jsonl")).unwrap() == example_rows());
+        assert!(resumed.stderr.contains("21001 rows of 5 objects"), "{}", resumed.stderr);
+        assert!(!part.exists() && !place.path("run/.printed.json").exists());
+    }
+}
+
+#[test]
+fn printing_begins_anew_where_it_would_be_other_rows() {
+    let service = Service::start(&["--fault", "tos-slow=600"]);
+    let place = Place::at(&service);
+    stop_printing_to_a_file(&place, Signal::KILL);
+    let other = [&RUN[..], &["-o", "rows.jsonl", "-c", "id"]].concat();
+    let other = place.run(&other).ok();
+    assert!(!other.stderr.contains("already"), "{}", other.stderr);
+    let rows = std::fs::read_to_string(place.path("rows.jsonl")).unwrap();
+    assert_eq!(rows.lines().count(), 21_001);
+    assert!(rows.starts_with("{\"id\":9223372036854775807}\n"));
+}

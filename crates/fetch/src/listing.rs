@@ -129,7 +129,9 @@ fn file_name(prefix: &Key, key: &Key) -> Result<String, Error> {
         return Err(bad("it would leave the folder or hide in it"));
     }
     match name.split('/').next() {
-        Some(".partial" | "receipt.json") => Err(bad("the run folder keeps that name for itself")),
+        Some(".lock" | ".partial" | ".printed.json" | "receipt.json") => {
+            Err(bad("the run folder keeps that name for itself"))
+        }
         _ => Ok(name),
     }
 }
