@@ -75,6 +75,12 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Look at keys, clock, services and disk, and say what to do about what is wrong
     Doctor(DoctorArgs),
+    /// Show the settings and where each comes from
+    Config(ConfigArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the man page
+    Man,
     /// Serve a local VikingDB and TOS
     #[cfg(feature = "embedded")]
     Emulator(EmulatorArgs),
@@ -384,6 +390,31 @@ pub(crate) struct TaskArgs {
     /// Give up after this long, for example 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print each setting with its value and origin; keys are masked
+    Show(ConfigShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShowArgs {
+    /// Print JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

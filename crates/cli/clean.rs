@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
 use crate::places::RETRIES;
 use crate::question::ask;
-use crate::run_folder::{Request, RunFolder, now};
+use crate::run_folder::{ObjectRecord, Request, RunFolder, now};
 
 /// `clean`: asks, then deletes exactly the keys of the receipt.
 pub(crate) async fn clean(context: &Context, talk: &TalkArgs, args: &CleanArgs) -> Outcome<()> {
@@ -73,13 +73,11 @@ fn place_of(folder: &RunFolder) -> Outcome<TosPath> {
 
 /// The objects of a folder, if all of them are proven.
 fn proven(folder: &RunFolder) -> Outcome<Vec<RemoteObject>> {
-    match (&folder.receipt.objects, &folder.receipt.finished) {
-        (Some(objects), Some(_)) => Ok(objects.iter().map(|object| object.remote()).collect()),
-        _ => {
-            let dir = folder.path.display();
-            let text = format!("{dir} is not finished, so nothing is deleted");
-            Err(Failure::say(Exit::Usage, text)
-                .hint(format!("finish it first: viking-export resume {dir}")))
-        }
+    if let (Some(objects), Some(_)) = (&folder.receipt.objects, &folder.receipt.finished) {
+        return Ok(objects.iter().map(ObjectRecord::remote).collect());
     }
+    let dir = folder.path.display();
+    let text = format!("{dir} is not finished, so nothing is deleted");
+    Err(Failure::say(Exit::Usage, text)
+        .hint(format!("finish it first: viking-export resume {dir}")))
 }

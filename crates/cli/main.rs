@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod run_folder;
 mod settings;
+mod settings_file;
 mod signals;
 mod task;
 mod verify;
@@ -29,16 +30,18 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use viking_api::Client;
 
-use args::{Cli, Command, TalkArgs};
+use args::{Cli, Command, CompletionsArgs, ConfigArgs, ConfigCommand, TalkArgs};
 use exit::{Exit, Failure, Outcome};
+use output::print_text;
 use printing::Stop;
 use report::Report;
 use settings::Service;
+use settings_file::SettingsFile;
 use signals::Signals;
 
 /// Decoded blocks and their text come and go by the mebibyte. The system's allocator gives them back
@@ -88,7 +91,14 @@ impl Detach {
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, matches, file) = match parse() {
+        Ok(parsed) => parsed,
+        Err(failure) => {
+            // Nothing is known yet of how to talk.
+            Report::plain().failure(&failure);
+            return ExitCode::from(failure.exit.code());
+        }
+    };
     let report = Report::new(&cli.talk);
     log_to_stderr(&cli.talk);
     let runtime =
@@ -105,7 +115,14 @@ fn main() -> ExitCode {
         stop: Stop::default(),
         detach: Arc::default(),
     });
-    let outcome = runtime.block_on(until_stopped(Arc::clone(&context), cli));
+    let outcome = match &cli.command {
+        Command::Config(ConfigArgs { command: ConfigCommand::Show(args) }) => {
+            settings_file::show(&context, innermost(&matches), &file, args)
+        }
+        Command::Completions(args) => completions(args),
+        Command::Man => man(),
+        _ => runtime.block_on(until_stopped(Arc::clone(&context), cli)),
+    };
     // A write that is stuck in a full pipe must not hold the program.
     runtime.shutdown_background();
     match outcome {
@@ -115,6 +132,34 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Reads the command line, with the user's settings file behind it.
+fn parse() -> Outcome<(Cli, ArgMatches, SettingsFile)> {
+    let file = SettingsFile::load()?;
+    let matches = file.apply(Cli::command()).get_matches();
+    // It says itself what is wrong, and ends the program.
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    Ok((cli, matches, file))
+}
+
+/// What was typed behind the last verb, flags before it included.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
+}
+
+fn completions(args: &CompletionsArgs) -> Outcome<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "viking-export", &mut text);
+    print_text(&String::from_utf8_lossy(&text))
+}
+
+fn man() -> Outcome<()> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut text)
+        .map_err(|error| Failure::new(Exit::Bug, error))?;
+    print_text(&String::from_utf8_lossy(&text))
 }
 
 /// Does the work until it is done or a signal comes.
@@ -185,6 +230,8 @@ async fn verb(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
         Command::Clean(args) => clean::clean(context, &cli.talk, args).await,
         Command::Doctor(args) => doctor::doctor(context, args).await,
         Command::Verify(args) => verify::verify(context, args).await,
+        // These need no services, and were answered before.
+        Command::Config(_) | Command::Completions(_) | Command::Man => Ok(()),
         #[cfg(feature = "embedded")]
         Command::Emulator(args) => embedded::serve(args).await,
     }

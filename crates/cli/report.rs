@@ -51,6 +51,19 @@ pub(crate) struct Progress {
 }
 
 impl Report {
+    /// Speaks in plain lines, before it is known how to.
+    pub(crate) fn plain() -> Self {
+        Self {
+            form: Form::Plain,
+            color: false,
+            quiet: false,
+            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            start: Instant::now(),
+            last_line: Mutex::new(None),
+            last_state: Mutex::default(),
+        }
+    }
+
     pub(crate) fn new(talk: &TalkArgs) -> Self {
         let is_terminal = io::stderr().is_terminal();
         let is_dumb = variable("TERM").is_some_and(|term| term == "dumb");
@@ -73,10 +86,7 @@ impl Report {
             form: if quiet && form != Form::Json { Form::None } else { form },
             color,
             quiet,
-            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
-            start: Instant::now(),
-            last_line: Mutex::new(None),
-            last_state: Mutex::default(),
+            ..Self::plain()
         }
     }
 

@@ -23,6 +23,7 @@ const RECEIPT_SCHEMA: u32 = 1;
 /// What a folder was made for. Two equal requests may share a folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verb")]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Request {
     /// Objects that exist already.
     Fetch {

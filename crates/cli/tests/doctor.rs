@@ -20,7 +20,8 @@ fn service(faults: &[&str]) -> (Service, Place) {
 #[track_caller]
 fn line<'a>(ended: &'a Ended, start: &str) -> &'a str {
     let found = ended.stdout.lines().find(|line| line.starts_with(start));
-    found.unwrap_or_else(|| panic!("no line starts with {start:?}: {}", ended.stdout))
+    assert!(found.is_some(), "no line starts with {start:?}: {}", ended.stdout);
+    found.unwrap_or_default()
 }
 
 #[test]

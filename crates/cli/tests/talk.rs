@@ -62,3 +62,56 @@ fn help_has_examples_and_the_version_is_told() {
     assert!(place.run(&["--version"]).ok().stdout.starts_with("viking-export 0."));
     place.run(&["run", "example", "--al", "--to", "tos://demo/x"]).fails(2, &["--all"]);
 }
+
+#[test]
+fn settings_come_from_flag_environment_file_and_default_in_this_order() {
+    let mut place = Place::new();
+    let folder = place.path(".config/viking-export");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("config.toml"),
+        "region = \"cn-shanghai\"\njobs = 7\napi = \"v2\"\n",
+    )
+    .unwrap();
+    place.set("VIKING_EXPORT_API", "v1");
+    place.set("VOLCENGINE_ACCESS_KEY", "AKLTpublic0000");
+    place.set("VOLCENGINE_SECRET_KEY", "hush-secret");
+    let show = place.run(&["config", "show", "--progress", "none"]).ok().stdout;
+    let line = |name: &str| show.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(
+        line("region = ").starts_with("region = cn-shanghai  (")
+            && line("region").contains("config.toml")
+    );
+    assert!(line("jobs = ").starts_with("jobs = 7  ("));
+    assert_eq!(line("api = "), "api = v1  (the environment (VIKING_EXPORT_API))");
+    assert_eq!(line("progress = "), "progress = none  (a flag)");
+    assert_eq!(line("memory = "), "memory = 64MiB  (default)");
+    assert!(line("keys = ").starts_with("keys = AKLTpubl…  (the environment"));
+    assert!(!show.contains("hush"), "{show}");
+    // The file's value is really used: no VikingDB is asked in a region that does not exist.
+    std::fs::write(folder.join("config.toml"), "region = \"mars\"\n").unwrap();
+    place.run(&["list", "example"]).fails(2, &["mars"]);
+    place.run(&["list", "example", "--region", "venus"]).fails(2, &["venus"]);
+    std::fs::write(folder.join("config.toml"), "regoin = \"mars\"\n").unwrap();
+    place.run(&["list", "example"]).fails(2, &["config.toml", "regoin", "region"]);
+    std::fs::write(folder.join("config.toml"), "region = [").unwrap();
+    place.run(&["list", "example"]).fails(2, &["config.toml"]);
+    place.set("VIKING_EXPORT_CONFIG", "missing.toml");
+    place.run(&["list", "example"]).fails(4, &["missing.toml", "VIKING_EXPORT_CONFIG"]);
+}
+
+#[test]
+fn completions_and_the_man_page_come_from_the_same_definitions() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let text = place.run(&["completions", shell]).ok().stdout;
+        assert!(text.contains("--part-size") || text.contains("part-size"), "{shell}");
+    }
+    let man = place.run(&["man"]).ok().stdout;
+    assert!(
+        man.contains(".TH viking\\-export") || man.contains(".TH viking-export"),
+        "{}",
+        &man[..200]
+    );
+    place.run(&["completions", "tcsh"]).fails(2, &["bash"]);
+}

@@ -1,0 +1,147 @@
+//! The user's settings file, and where each setting comes from: flag, environment, file, default.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use etcetera::BaseStrategy;
+use serde_json::json;
+
+use crate::Context;
+use crate::args::ConfigShowArgs;
+use crate::credentials::{Purpose, read};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::print_text;
+use crate::settings::variable;
+
+/// A setting: its name in the file, which is that of its flag with `_`, its variable and its default.
+struct Setting {
+    name: &'static str,
+    variable: &'static str,
+    default: &'static str,
+}
+
+const fn setting(name: &'static str, variable: &'static str, default: &'static str) -> Setting {
+    Setting { name, variable, default }
+}
+
+const SETTINGS: [Setting; 11] = [
+    setting("region", "VOLCENGINE_REGION", "cn-beijing"),
+    setting("endpoint", "VIKING_EXPORT_ENDPOINT", "the region's"),
+    setting("api", "VIKING_EXPORT_API", "v1"),
+    setting("project", "VIKING_EXPORT_PROJECT", "the account's default"),
+    setting("profile", "VIKING_EXPORT_PROFILE", "none"),
+    setting("tos_endpoint", "VIKING_EXPORT_TOS_ENDPOINT", "the region's"),
+    setting("to", "VIKING_EXPORT_TO", "none"),
+    setting("jobs", "VIKING_EXPORT_JOBS", "4"),
+    setting("memory", "VIKING_EXPORT_MEMORY", "64MiB"),
+    setting("threads", "VIKING_EXPORT_THREADS", "all cores"),
+    setting("progress", "VIKING_EXPORT_PROGRESS", "auto"),
+];
+
+/// What the user's file sets.
+#[derive(Debug, Default)]
+pub(crate) struct SettingsFile {
+    path: PathBuf,
+    values: BTreeMap<String, String>,
+}
+
+impl SettingsFile {
+    /// Reads the file that `VIKING_EXPORT_CONFIG` names, or else `viking-export/config.toml` in the user's
+    /// folder for settings, which may be missing.
+    pub(crate) fn load() -> Outcome<Self> {
+        let named = variable("VIKING_EXPORT_CONFIG").map(PathBuf::from);
+        let Some(path) = named.clone().or_else(default_path) else { return Ok(Self::default()) };
+        let bad =
+            |problem: String| Failure::say(Exit::Usage, format!("{}: {problem}", path.display()));
+        let Some(text) = read(&path)? else {
+            return match named {
+                Some(_) => Err(Failure::say(
+                    Exit::NotFound,
+                    format!("{}, named by VIKING_EXPORT_CONFIG, is not there", path.display()),
+                )),
+                None => Ok(Self { path, ..Self::default() }),
+            };
+        };
+        let table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| bad(error.to_string()))?;
+        let mut values = BTreeMap::new();
+        for (name, value) in table {
+            if SETTINGS.iter().all(|setting| setting.name != name) {
+                let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+                return Err(bad(format!("there is no setting {name:?}"))
+                    .hint(format!("known are {}; keys are not kept here", known.join(", "))));
+            }
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                _ => return Err(bad(format!("{name} must be a text or a number"))),
+            };
+            values.insert(name, text);
+        }
+        Ok(Self { path, values })
+    }
+
+    /// The command line with the file's values as defaults: flags and variables go before them.
+    pub(crate) fn apply(&self, command: clap::Command) -> clap::Command {
+        let command =
+            command.mut_args(|argument| match self.values.get(argument.get_id().as_str()) {
+                Some(value) => argument.default_value(value.clone()).required(false),
+                None => argument,
+            });
+        command.mut_subcommands(|command| self.apply(command))
+    }
+}
+
+fn default_path() -> Option<PathBuf> {
+    let folders = etcetera::choose_base_strategy().ok()?;
+    Some(folders.config_dir().join("viking-export/config.toml"))
+}
+
+/// `config show`: each setting with its value and where that comes from.
+pub(crate) fn show(
+    context: &Context,
+    matches: &ArgMatches,
+    file: &SettingsFile,
+    args: &ConfigShowArgs,
+) -> Outcome<()> {
+    let mut lines = Vec::new();
+    for Setting { name, variable: from, default } in &SETTINGS {
+        let flag = is_flag(matches, name).then(|| raw(matches, name)).flatten();
+        let (value, origin) = match (flag, variable(from), file.values.get(*name)) {
+            (Some(value), ..) => (value, "a flag".to_owned()),
+            (None, Some(value), _) => (value, format!("the environment ({from})")),
+            (None, None, Some(value)) => (value.clone(), file.path.display().to_string()),
+            (None, None, None) => ((*default).to_owned(), "default".to_owned()),
+        };
+        lines.push(((*name).to_owned(), value, origin));
+    }
+    for (name, purpose) in [("keys", Purpose::Vikingdb), ("tos_keys", Purpose::Tos)] {
+        let (value, origin) = match context.service.keys(purpose) {
+            Ok(keys) => (keys.masked(), keys.origin),
+            Err(_) => ("none".to_owned(), "nothing found".to_owned()),
+        };
+        lines.push((name.to_owned(), value, origin));
+    }
+    let line = |(name, value, origin): &(String, String, String)| {
+        if args.json {
+            let line = json!({"schema": 1, "setting": name, "value": value, "origin": origin});
+            format!("{line}\n")
+        } else {
+            format!("{name} = {value}  ({origin})\n")
+        }
+    };
+    print_text(&lines.iter().map(line).collect::<String>())
+}
+
+/// Whether a setting was typed. Not every verb has a flag for each.
+fn is_flag(matches: &ArgMatches, name: &str) -> bool {
+    let has = matches.try_contains_id(name).unwrap_or(false);
+    has && matches.value_source(name) == Some(ValueSource::CommandLine)
+}
+
+fn raw(matches: &ArgMatches, name: &str) -> Option<String> {
+    let raw = matches.try_get_raw(name).ok().flatten()?.next()?;
+    Some(raw.to_string_lossy().into_owned())
+}
