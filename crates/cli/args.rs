@@ -368,6 +368,9 @@ pub(crate) struct GoingArgs {
     /// Give up following the task after this long, for example 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<SignedDuration>,
+    /// Warn when the task has not moved for this long
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(crate) stall: SignedDuration,
     /// How far objects are downloaded ahead of the rows that are printed
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
     pub(crate) ahead: NonZeroU64,
@@ -390,6 +393,9 @@ pub(crate) struct TaskArgs {
     /// Give up after this long, for example 90m
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<SignedDuration>,
+    /// Warn when the task has not moved for this long
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(crate) stall: SignedDuration,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use serde_json::json;
 use viking_api::{Client, TaskState, TosPath};
 
 use crate::Context;
-use crate::args::DoctorArgs;
+use crate::args::{ApiArg, DoctorArgs};
 use crate::credentials::Purpose;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
@@ -61,7 +61,10 @@ pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> 
     let mut findings = Findings { as_json: args.json, failed: None };
     let has_keys = keys(context, &mut findings)?;
     match context.service.client() {
-        Ok(client) => vikingdb(&client, args, has_keys, &mut findings).await?,
+        Ok(client) => {
+            let lists_all = context.service.address.api == ApiArg::V1;
+            vikingdb(&client, args, has_keys, lists_all, &mut findings).await?;
+        }
         Err(failure) if has_keys => findings.add("VikingDB", Found::Failed(failure))?,
         Err(_) => {}
     }
@@ -110,6 +113,8 @@ async fn vikingdb(
     client: &Client,
     args: &DoctorArgs,
     has_keys: bool,
+    // V2 lists the tasks of one collection only.
+    lists_all: bool,
     findings: &mut Findings,
 ) -> Outcome<()> {
     let time = match client.server_time().await {
@@ -126,6 +131,10 @@ async fn vikingdb(
         return Ok(());
     }
     let collection = args.collection.as_deref();
+    if collection.is_none() && !lists_all {
+        let text = "name a collection to see whether it takes these keys";
+        return findings.add("VikingDB", Found::Unknown(text.to_owned()));
+    }
     let tasks = match client.tasks(collection.unwrap_or_default()).await {
         Err(error) => return findings.add("VikingDB", Found::Failed(error.into())),
         Ok(tasks) => tasks,

@@ -20,7 +20,7 @@ use crate::places::{Place, find_remote, no_objects};
 use crate::report::{Progress, Report};
 use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now};
 use crate::settings::fetch_options;
-use crate::task::follow;
+use crate::task::{Patience, follow};
 
 /// The progress bar moves this often.
 const TICK: Duration = Duration::from_millis(200);
@@ -333,7 +333,7 @@ async fn plan(context: &Context, from: &TosPath, args: &FetchArgs) -> Outcome<()
 /// Where a task writes, once it is done.
 pub(crate) async fn written_by(context: &Context, task: &TaskId) -> Outcome<TosPath> {
     let client = context.client()?;
-    let done = follow(&client, task, None, &context.report).await?;
+    let done = follow(&client, task, Patience::default(), &context.report).await?;
     match done.tos_path {
         Some(path) => Ok(TosPath::parse(&path)?),
         None => Err(Failure::say(

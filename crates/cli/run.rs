@@ -17,7 +17,7 @@ use crate::output::{Output, print_text};
 use crate::printing::{Landing, Printed, print, report_memory, report_text_like, report_values};
 use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now, run_name};
 use crate::settings::{Address, Service, fetch_options, print_options};
-use crate::task::{check, create, file_type, follow, rows};
+use crate::task::{Patience, check, create, file_type, follow, rows};
 
 /// Stands in a receipt for the addresses of the embedded services.
 const EMBEDDED: &str = "embedded";
@@ -133,6 +133,7 @@ async fn go_on(context: &Context, mut folder: RunFolder, going: &GoingArgs) -> O
     let name = spec.to.bucket().to_owned();
     let open = || service.bucket(&name, going.transfer.retries);
     if folder.receipt.objects.is_none() {
+        let patience = Patience::new(going.timeout, going.stall)?;
         let client = service.client()?;
         let url = client.url();
         report.note("connect", &format!("asking VikingDB at {url}"), json!({"url": url}));
@@ -142,7 +143,7 @@ async fn go_on(context: &Context, mut folder: RunFolder, going: &GoingArgs) -> O
             resume.clone(),
             format!("end it: viking-export cancel {task}"),
         ]);
-        let done = follow(&client, &task, going.timeout, report).await?;
+        let done = follow(&client, &task, patience, report).await?;
         let objects = list(&open()?, &spec.to, report).await?;
         if objects.is_empty() {
             refuse_empty(&done, &spec.to)?;

@@ -106,22 +106,56 @@ pub(crate) async fn create(client: &Client, spec: &ExportSpec, report: &Report) 
     Ok(task)
 }
 
+/// How long a task is followed, and when it counts as stalled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    timeout: Option<Duration>,
+    stall: Duration,
+}
+
+impl Patience {
+    pub(crate) fn new(timeout: Option<SignedDuration>, stall: SignedDuration) -> Outcome<Self> {
+        let positive = |time: SignedDuration, flag: &str| {
+            Duration::try_from(time)
+                .map_err(|_| Failure::say(Exit::Usage, format!("{flag} cannot be negative")))
+        };
+        let timeout = timeout.map(|timeout| positive(timeout, "--timeout")).transpose()?;
+        Ok(Self { timeout, stall: positive(stall, "--stall")? })
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { timeout: None, stall: Duration::from_mins(10) }
+    }
+}
+
 /// Follows a task to its end and shows its states.
 pub(crate) async fn follow(
     client: &Client,
     task: &TaskId,
-    timeout: Option<SignedDuration>,
+    patience: Patience,
     report: &Report,
 ) -> Outcome<Task> {
-    let deadline = match timeout.map(Duration::try_from) {
-        None => None,
-        Some(Ok(limit)) => Some(limit),
-        Some(Err(_)) => return Err(Failure::say(Exit::Usage, "--timeout cannot be negative")),
-    };
-    let poll = Poll { deadline, ..client_poll(client) };
+    let poll = Poll { deadline: patience.timeout, ..client_poll(client) };
     let start = Instant::now();
+    let (mut last, mut moved, mut is_warned) = (None, start, false);
     report.note("waiting", &format!("waiting for task {task}"), json!({"task": task.0}));
-    let done = client.wait(task, poll, &mut |task| report.task(task, start.elapsed())).await;
+    let mut seen = |task: &Task| {
+        report.task(task, start.elapsed());
+        let now = Some((task.state.clone(), task.percent, task.counts));
+        if now != last {
+            (last, moved, is_warned) = (now, Instant::now(), false);
+        } else if moved.elapsed() >= patience.stall && !is_warned {
+            is_warned = true;
+            let (state, seconds) = (task.state.name(), moved.elapsed().as_secs());
+            report.warn(&format!(
+                "task {} is {state} and has not moved for {seconds} s; it may be stalled on the server",
+                task.id
+            ));
+        }
+    };
+    let done = client.wait(task, poll, &mut seen).await;
     report.clear();
     Ok(done?)
 }
@@ -144,7 +178,8 @@ pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
         format!("follow it again: viking-export wait {task}"),
         format!("end it: viking-export cancel {task}"),
     ]);
-    let done = follow(&client, &task, args.timeout, &context.report).await?;
+    let patience = Patience::new(args.timeout, args.stall)?;
+    let done = follow(&client, &task, patience, &context.report).await?;
     match done.tos_path {
         Some(path) => print_text(&format!("tos://{}\n", path.trim_end_matches('/'))),
         None => Ok(()),

@@ -9,13 +9,6 @@ use crate::program::{Ended, Place, Service, example_rows};
 const DOCTOR: [&str; 4] = ["doctor", "example", "--to", "tos://demo/x"];
 const RUN: [&str; 7] = ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run"];
 
-fn service(faults: &[&str]) -> (Service, Place) {
-    let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-    let service = Service::start(&arguments);
-    let place = Place::at(&service);
-    (service, place)
-}
-
 /// The line about one thing.
 #[track_caller]
 fn line<'a>(ended: &'a Ended, start: &str) -> &'a str {
@@ -26,7 +19,7 @@ fn line<'a>(ended: &'a Ended, start: &str) -> &'a str {
 
 #[test]
 fn a_sound_set_up_is_ok_from_top_to_bottom() {
-    let (_service, place) = service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     place.run(&RUN).ok();
     let doctor = place.run(&DOCTOR).ok();
     for what in [
@@ -57,31 +50,31 @@ fn eight_broken_set_ups_are_named() {
     assert!(line(&none, "failed  keys of VikingDB").contains("no keys were found"));
     assert!(none.stdout.contains("fix: set VOLCENGINE_ACCESS_KEY"), "{}", none.stdout);
 
-    let (_service, mut place) = service(&[]);
+    let (_service, mut place) = Service::with_faults(&[]);
     place.set("VOLCENGINE_SECRET_KEY", "wrong");
     let wrong = place.run(&DOCTOR).fails(3, &[]);
     assert!(line(&wrong, "failed  VikingDB").contains("SignatureDoesNotMatch"));
     assert!(line(&wrong, "failed  TOS").contains("SignatureDoesNotMatch"));
 
-    let (_service, place) = service(&["clock=1530"]);
+    let (_service, place) = Service::with_faults(&["clock=1530"]);
     let clock = place.run(&DOCTOR).fails(3, &[]);
     assert!(line(&clock, "failed  clock").contains("25 minutes behind"), "{}", clock.stdout);
     assert!(line(&clock, "failed  VikingDB").contains("InvalidTimestamp"));
 
-    let (_service, place) = service(&["denied"]);
+    let (_service, place) = Service::with_faults(&["denied"]);
     assert!(line(&place.run(&DOCTOR).fails(3, &[]), "failed  VikingDB").contains("1000002"));
 
-    let (_service, place) = service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     let missing = place.run(&["doctor", "nope"]).fails(4, &[]);
     assert!(line(&missing, "failed  collection").contains("1000005"));
 
-    let (_service, mut place) = service(&[]);
+    let (_service, mut place) = Service::with_faults(&[]);
     place.set("VIKING_EXPORT_ENDPOINT", "http://127.0.0.1:9");
     let away = place.run(&DOCTOR).fails(7, &[]);
     assert!(line(&away, "failed  VikingDB").contains("no answer from 127.0.0.1:9"));
     assert!(away.stdout.contains("fix: check --region and --endpoint"));
 
-    let (_service, mut place) = service(&[]);
+    let (_service, mut place) = Service::with_faults(&[]);
     place.set("VIKING_EXPORT_TOS_ENDPOINT", "https://tos-cn-beijing.volces.com");
     let native = place.run(&DOCTOR).fails(2, &[]);
     assert!(
@@ -90,7 +83,8 @@ fn eight_broken_set_ups_are_named() {
         native.stdout
     );
 
-    let (_service, place) = service(&["task-fail=no permission to write to the bucket"]);
+    let (_service, place) =
+        Service::with_faults(&["task-fail=no permission to write to the bucket"]);
     place.run(&RUN).fails(5, &[]);
     let grant = place.run(&["doctor", "example"]).ok();
     assert!(line(&grant, "unknown grant to write to TOS").contains("no permission to write"));
@@ -148,26 +142,27 @@ fn keys_come_from_the_files_of_the_vendors_tools() {
 
 #[test]
 fn v2_of_the_interface_does_a_whole_run() {
-    let (_service, mut place) = service(&[]);
+    let (_service, mut place) = Service::with_faults(&[]);
     place.set("VIKING_EXPORT_API", "v2");
     let run = place.run(&[&RUN[..], &["--output-fields", "id,city"]].concat()).ok();
     assert_eq!(run.stdout.lines().count(), 21_001);
     assert!(run.stderr.contains("collection example has 21001 rows"), "{}", run.stderr);
     assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1);
     place.run(&["doctor", "example"]).ok();
+    line(&place.run(&["doctor"]).ok(), "unknown VikingDB: name a collection");
     place.run(&["status", "nope"]).fails(4, &["NotFound.VikingdbTask", "request id"]);
     place
         .run(&["run", "nope", "--all", "--to", "tos://demo/x"])
         .fails(4, &["NotFound.VikingdbCollection"]);
     place.run(&["resume", "run", "--api", "v1"]).ok();
-    let (_service, place) = self::service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     place.run(&[&RUN[..], &["--output-fields", "id"]].concat()).fails(2, &["--api v2"]);
     place.run(&["list", "example", "--project", "p"]).fails(2, &["--api v2"]);
 }
 
 #[test]
 fn clean_deletes_the_keys_of_a_finished_folder_and_no_others() {
-    let (_service, place) = service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     place.run(&RUN).ok();
     let receipt = fs::read_to_string(place.path("run/receipt.json")).unwrap();
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
@@ -196,7 +191,7 @@ fn clean_deletes_the_keys_of_a_finished_folder_and_no_others() {
 
 #[test]
 fn a_place_that_is_taken_is_not_exported_to() {
-    let (_service, place) = service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     place.run(&RUN).ok();
     let path = place.path("run/receipt.json");
     let mut receipt: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();

@@ -7,13 +7,6 @@ use crate::program::{Ended, Place, Service, example};
 
 const RUN: [&str; 5] = ["run", "example", "--all", "--to", "tos://demo/x"];
 
-fn with_faults(faults: &[&str]) -> (Service, Place) {
-    let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-    let service = Service::start(&arguments);
-    let place = Place::at(&service);
-    (service, place)
-}
-
 #[test]
 fn exit_2_for_wrong_usage() {
     let place = Place::new();
@@ -38,7 +31,7 @@ fn exit_2_for_wrong_usage() {
 
 #[test]
 fn exit_2_for_a_folder_of_another_request() {
-    let (_service, place) = with_faults(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     place.run(&[&RUN[..], &["--dir", "run"]].concat()).ok();
     place
         .run(&["run", "example", "--all", "--to", "tos://demo/y", "--dir", "run"])
@@ -50,7 +43,7 @@ fn exit_2_for_a_folder_of_another_request() {
 
 #[test]
 fn exit_3_for_keys_and_permission() {
-    let (service, mut place) = with_faults(&[]);
+    let (service, mut place) = Service::with_faults(&[]);
     place.set("VOLCENGINE_SECRET_KEY", "wrong");
     place.run(&RUN).fails(3, &["SignatureDoesNotMatch", "request id", "hint:"]);
     place
@@ -58,47 +51,52 @@ fn exit_3_for_keys_and_permission() {
         .fails(3, &["SignatureDoesNotMatch", "request id"]);
     Place::new().run(&RUN).fails(3, &["VOLCENGINE_ACCESS_KEY", "--embedded"]);
     drop(service);
-    let (_service, place) = with_faults(&["denied"]);
+    let (_service, place) = Service::with_faults(&["denied"]);
     place.run(&RUN).fails(3, &["1000002", "permission"]);
-    let (_service, place) = with_faults(&["tos-expired"]);
+    let (_service, place) = Service::with_faults(&["tos-expired"]);
     place.run(&RUN).fails(3, &["ExpiredToken", "temporary keys"]);
 }
 
 #[test]
 fn exit_4_for_what_does_not_exist() {
-    let (_service, place) = with_faults(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     place.run(&["run", "nope", "--all", "--to", "tos://demo/x"]).fails(4, &["1000005", "nope"]);
     place.run(&["status", "nope"]).fails(4, &["1000035"]);
     place.run(&["fetch", "tos://nobucket/x", "--dir", "d"]).fails(4, &["NoSuchBucket"]);
     place.run(&["cat", "missing.parquet"]).fails(4, &["missing.parquet"]);
     place.run(&["cat", "*.parquet"]).fails(4, &["*.parquet"]);
-    let (_service, place) = with_faults(&["tos-empty-list"]);
+    let (_service, place) = Service::with_faults(&["tos-empty-list"]);
     place.run(&RUN).fails(4, &["21001 rows", "is empty"]);
 }
 
 #[test]
 fn exit_5_for_a_task_that_fails() {
-    let (_service, place) = with_faults(&["task-fail=the bucket is closed"]);
+    let (_service, place) = Service::with_faults(&["task-fail=the bucket is closed"]);
     place.run(&RUN).fails(5, &["`fail`", "the bucket is closed"]);
 }
 
 #[test]
 fn exit_6_for_a_task_that_does_not_finish() {
-    let (_service, place) = with_faults(&["task-stuck"]);
+    let (_service, place) = Service::with_faults(&["task-stuck"]);
     place
         .run(&[&RUN[..], &["--timeout", "500ms"]].concat())
         .fails(6, &["running", "viking-export wait"]);
-    let (_service, place) = with_faults(&["task-confirm"]);
+    let (_service, place) = Service::with_faults(&["task-confirm"]);
     let waits =
         place.run(&[&RUN[..], &["--dir", "run"]].concat()).fails(6, &["viking-export confirm"]);
     let task = waits.stderr.split("export confirm ").nth(1).unwrap().trim();
     place.run(&["confirm", task]).ok();
     assert_eq!(place.run(&["resume", "run"]).ok().stdout.lines().count(), 21_001);
+    let (_service, place) = Service::with_faults(&["task-stuck"]);
+    let stalled = place.run(&[&RUN[..], &["--stall", "300ms", "--timeout", "2s"]].concat());
+    let stalled = stalled.fails(6, &["is running and has not moved for", "stalled"]);
+    assert_eq!(stalled.stderr.matches("has not moved").count(), 1, "said once");
+    place.run(&[&RUN[..], &["--embedded", "--stall=-1s"]].concat()).fails(2, &["--stall"]);
 }
 
 #[test]
 fn exit_7_for_a_transfer_that_fails_and_can_go_on() {
-    let (service, place) = with_faults(&["tos-503"]);
+    let (service, place) = Service::with_faults(&["tos-503"]);
     place.run(&[&RUN[..], &["--retries", "1", "--dir", "run"]].concat()).fails(7, &["SlowDown"]);
     drop(service);
     let gone = place.run(&["list", "example"]);
@@ -131,7 +129,7 @@ fn exit_8_for_bad_data() {
     place
         .run(&["cat", nan.to_str().unwrap(), "--nonfinite", "error"])
         .fails(8, &["row 5", "\"score\""]);
-    let (_service, place) = with_faults(&["tos-changed"]);
+    let (_service, place) = Service::with_faults(&["tos-changed"]);
     place.run(&RUN).fails(8, &["changed 3 times"]);
 }
 
@@ -151,7 +149,7 @@ fn exit_9_for_a_full_disk_or_an_output_that_cannot_be_made() {
 /// Every file below the place, and everything that was said.
 #[test]
 fn no_secret_shows_in_output_logs_or_files() {
-    let (service, mut place) = with_faults(&["tos-503=2", "tos-cut=1"]);
+    let (service, mut place) = Service::with_faults(&["tos-503=2", "tos-cut=1"]);
     place.set("VOLCENGINE_SESSION_TOKEN", "hush-session-token");
     let mut said = String::new();
     let mut say = |ended: Ended| said += &(ended.stdout + &ended.stderr);
@@ -187,7 +185,7 @@ fn no_secret_shows_in_output_logs_or_files() {
 
 #[test]
 fn an_output_file_keeps_its_part_name_when_the_download_fails() {
-    let (_service, place) = with_faults(&["tos-416=1"]);
+    let (_service, place) = Service::with_faults(&["tos-416=1"]);
     let arguments = [&RUN[..], &["--dir", "run", "-o", "rows.jsonl", "--jobs", "1"]].concat();
     let failed = place.run(&arguments).fails(8, &["InvalidRange"]);
     assert!(failed.stderr.contains("resume run -o rows.jsonl"), "{}", failed.stderr);
@@ -198,7 +196,7 @@ fn an_output_file_keeps_its_part_name_when_the_download_fails() {
 
 #[test]
 fn two_processes_never_work_in_one_folder() {
-    let (_service, place) = with_faults(&["tos-slow=300"]);
+    let (_service, place) = Service::with_faults(&["tos-slow=300"]);
     let arguments = [&RUN[..], &["--dir", "run"]].concat();
     let mut first = place.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
     while !place.path("run/receipt.json").exists() {

@@ -138,6 +138,14 @@ impl Service {
         Self { child, ready, _stdout: stdout }
     }
 
+    /// With faults, and a place whose settings point at it.
+    pub(crate) fn with_faults(faults: &[&str]) -> (Self, Place) {
+        let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
+        let service = Self::start(&arguments);
+        let place = Place::at(&service);
+        (service, place)
+    }
+
     pub(crate) fn text(&self, key: &str) -> &str {
         self.ready[key].as_str().unwrap()
     }

@@ -11,13 +11,6 @@ use crate::program::{Ended, Place, Service, Tos, example_rows};
 
 const RUN: [&str; 7] = ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run"];
 
-fn service(faults: &[&str]) -> (Service, Place) {
-    let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-    let service = Service::start(&arguments);
-    let place = Place::at(&service);
-    (service, place)
-}
-
 fn receipt(place: &Place, dir: &str) -> Value {
     let text = fs::read_to_string(place.path(dir).join("receipt.json")).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -25,7 +18,7 @@ fn receipt(place: &Place, dir: &str) -> Value {
 
 #[test]
 fn objects_that_change_meanwhile_are_loaded_as_they_are_then() {
-    let (_service, place) = service(&["tos-changed=2"]);
+    let (_service, place) = Service::with_faults(&["tos-changed=2"]);
     let run = place.run(&RUN).ok();
     assert_eq!(run.stdout, example_rows());
     assert!(run.stderr.contains("changed, loading it as it is now"), "{}", run.stderr);
@@ -58,7 +51,7 @@ fn an_object_that_is_written_anew_on_the_way_is_loaded_whole_and_new() {
 
 #[test]
 fn a_failure_ends_a_run_whose_rows_wait_for_it() {
-    let (_service, place) = service(&["tos-416=1"]);
+    let (_service, place) = Service::with_faults(&["tos-416=1"]);
     // The first object fails, and those behind it are too far ahead to be begun.
     let failed = place.run(&[&RUN[..], &["--ahead", "1KiB", "--jobs", "1"]].concat());
     failed.fails(8, &["InvalidRange"]);
@@ -67,7 +60,7 @@ fn a_failure_ends_a_run_whose_rows_wait_for_it() {
 
 #[test]
 fn the_receipt_tells_how_each_object_was_proven() {
-    let (_service, place) = service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     place.run(&[&RUN[..], &["--verify", "full"]].concat()).ok();
     let receipt = receipt(&place, "run");
     let objects = receipt["objects"].as_array().unwrap();
@@ -86,7 +79,7 @@ fn the_receipt_tells_how_each_object_was_proven() {
 #[test]
 fn verify_proves_a_folder_again_and_names_what_is_wrong() {
     let place = {
-        let (_service, place) = service(&[]);
+        let (_service, place) = Service::with_faults(&[]);
         place.run(&RUN).ok();
         place
     };
@@ -119,7 +112,7 @@ fn verify_proves_a_folder_again_and_names_what_is_wrong() {
 
 #[test]
 fn dry_runs_tell_what_there_is_and_make_nothing() {
-    let (_service, place) = service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     let plan = place.run(&[&RUN[..], &["--dry-run"]].concat()).ok().stdout;
     assert!(plan.contains("rows in it (an estimate): 21001"), "{plan}");
     assert!(!place.path("run").exists());
@@ -138,7 +131,7 @@ fn dry_runs_tell_what_there_is_and_make_nothing() {
 
 #[test]
 fn a_slow_reader_holds_the_download_back() {
-    let (_service, place) = service(&[]);
+    let (_service, place) = Service::with_faults(&[]);
     let ahead = [&RUN[..], &["--ahead", "700KiB", "--jobs", "1"]].concat();
     let mut child = place.command(&ahead).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();

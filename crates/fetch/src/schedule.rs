@@ -92,12 +92,7 @@ pub async fn fetch(
         rate: options.bytes_per_second.map(Rate::new),
         verify: options.verify,
     };
-    let mut start = 0;
-    let mut downloads = Vec::with_capacity(objects.len());
-    for (index, object) in objects.iter().enumerate() {
-        downloads.push(Download::new(&shared, index, object, start));
-        start = start.saturating_add(object.size);
-    }
+    let downloads = downloads(&shared, objects);
     bucket.limiter.allow(options.jobs);
     let (failed, has_failed) = tokio::sync::watch::channel(false);
     let parts =
@@ -133,11 +128,7 @@ pub async fn fetch(
             Err((object, error)) => {
                 observer.on_event(&Event::Failed { object, error: &error });
                 failed.send_replace(true);
-                let strikes_all = !matches!(
-                    error.class(),
-                    ErrorClass::Data | ErrorClass::NotFound | ErrorClass::Passing
-                );
-                shared.is_hopeless.fetch_or(strikes_all, Ordering::Relaxed);
+                shared.is_hopeless.fetch_or(strikes_all(&error), Ordering::Relaxed);
                 report.failed.push((object.clone(), error));
             }
         }
@@ -148,4 +139,20 @@ pub async fn fetch(
         remove_partial(folder)?;
     }
     Ok(report)
+}
+
+/// Whether what failed would strike the other objects as well.
+fn strikes_all(error: &Error) -> bool {
+    !matches!(error.class(), ErrorClass::Data | ErrorClass::NotFound | ErrorClass::Passing)
+}
+
+/// The objects in their order, each with its place among the bytes of them all.
+fn downloads<'a>(shared: &'a Shared<'a>, objects: &'a [RemoteObject]) -> Vec<Download<'a>> {
+    let mut start = 0_u64;
+    let new = |(index, object): (usize, &'a RemoteObject)| {
+        let download = Download::new(shared, index, object, start);
+        start = start.saturating_add(object.size);
+        download
+    };
+    objects.iter().enumerate().map(new).collect()
 }
