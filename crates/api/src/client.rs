@@ -1,6 +1,7 @@
 //! [`Client`]: sends signed requests and reads the answers.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Client {
     owner: Owner,
     keys: Arc<Keys>,
     clock: Clock,
+    answer_timeout: Duration,
+    retries: Arc<AtomicU64>,
 }
 
 /// The keys that requests are signed with, and where new ones come from.
@@ -96,7 +99,6 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
             .user_agent(concat!("viking-export/", env!("CARGO_PKG_VERSION")));
         if endpoint.is_loopback() {
             builder = builder.no_proxy();
@@ -109,13 +111,33 @@ impl Client {
         let current = Mutex::new(credentials.credentials().ok_or(Error::NoKeys)?);
         let keys = Arc::new(Keys { source: Box::new(credentials), current });
         let (api, owner) = (Api::default(), Owner::default());
-        Ok(Self { http, endpoint, api, owner, keys, clock: Arc::new(clock) })
+        Ok(Self {
+            http,
+            endpoint,
+            api,
+            owner,
+            keys,
+            clock: Arc::new(clock),
+            answer_timeout: ANSWER_TIMEOUT,
+            retries: Arc::default(),
+        })
     }
 
     /// Speaks this generation of the interface, about collections of this owner.
     #[must_use]
     pub fn speaking(self, api: Api, owner: Owner) -> Self {
         Self { api, owner, ..self }
+    }
+
+    /// Waits this long for each answer; 30 s unless told otherwise.
+    #[must_use]
+    pub fn answered_within(self, answer_timeout: Duration) -> Self {
+        Self { answer_timeout, ..self }
+    }
+
+    /// How many requests of this client and its clones were repeated after a passing fault.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// The address of the service.
@@ -222,7 +244,8 @@ impl Client {
             host: self.endpoint.host(),
             source: Box::new(source.without_url()),
         };
-        let answer = self.http.get(self.endpoint.url()).send().await.map_err(failed)?;
+        let request = self.http.get(self.endpoint.url()).timeout(self.answer_timeout);
+        let answer = request.send().await.map_err(failed)?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         Ok(date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp()))
     }
@@ -266,7 +289,10 @@ impl Client {
                 }
                 (_, delay) => delay,
             })
-            .notify(|error, delay| tracing::warn!(%error, ?delay, "trying again"))
+            .notify(|error, delay| {
+                self.retries.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, ?delay, "trying again");
+            })
             .await
     }
 
@@ -309,7 +335,7 @@ impl Client {
             // As it is signed.
             url += &format!("?{}", sign::canonical_query(query));
         }
-        let mut outgoing = self.http.request(method.clone(), url);
+        let mut outgoing = self.http.request(method.clone(), url).timeout(self.answer_timeout);
         for (name, value) in headers {
             outgoing = outgoing.header(name, value);
         }

@@ -297,6 +297,35 @@ async fn a_lost_answer_never_makes_a_second_task() {
     }
 }
 
+/// A hundred runs at once, each against a service of its own with this fault.
+async fn a_hundred_runs_make_one_task_each(fault: &str, api: Api) {
+    let run = |number: u32| async move {
+        let emulator = emulator(&[fault, "task-stuck"]).await;
+        let client = client(&emulator).speaking(api, Owner::default());
+        let client = client.answered_within(Duration::from_millis(1_500));
+        let spec = all(&format!("tos://demo/{number}"));
+        let task = match client.submit_export(&spec).await {
+            Ok(task) => task,
+            // Nobody knows; whoever goes on looks again.
+            Err(Error::Unclear { .. }) => client.find_export(&spec).await.unwrap().unwrap(),
+            Err(error) => panic!("{fault}, {api:?}: {error}"),
+        };
+        let tasks = client.tasks("example").await.unwrap();
+        let tasks: Vec<_> = tasks.into_iter().map(|task| task.id).collect();
+        assert_eq!(tasks, [task], "{fault}, {api:?}");
+    };
+    futures::future::join_all((0..100).map(run)).await;
+}
+
+#[tokio::test]
+async fn a_late_answer_a_late_task_and_a_crash_never_make_a_second_task() {
+    for api in [Api::V1, Api::V2] {
+        for fault in ["create-slow=4000", "create-late=4000", "create-crash=2500"] {
+            a_hundred_runs_make_one_task_each(fault, api).await;
+        }
+    }
+}
+
 /// Lends keys for a moment, as often as asked.
 #[derive(Debug)]
 struct Lending(Arc<Emulator>);
