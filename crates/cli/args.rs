@@ -2,24 +2,17 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::SignedDuration;
+use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 use viking_fetch::Jobs;
 
-macro_rules! value_enum {
-    ($name:ident, $default:ident $(, $other:ident)+) => {
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        pub(crate) enum $name {
-            #[default]
-            $default,
-            $($other,)+
-        }
-    };
-}
+use crate::values::{
+    ApiArg, BinaryArg, FileTypeArg, Format, NonFiniteArg, NullsArg, NumberOrString, ProgressForm,
+    Vectors, VerifyArg, When, jobs, part_size, size, time,
+};
 
 /// Export a VikingDB collection and stream its rows as JSON Lines.
 #[derive(Debug, Parser)]
@@ -58,7 +51,7 @@ pub(crate) enum Command {
     /// List the tasks of a collection
     List(ListArgs),
     /// Confirm a task that waits for it
-    Confirm(TaskArgs),
+    Confirm(ConfirmArgs),
     /// End a task on the server
     Cancel(CancelArgs),
     /// Download the objects of an export
@@ -118,23 +111,6 @@ pub(crate) struct TalkArgs {
     pub(crate) log: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProgressForm {
-    /// A bar on a terminal, plain lines elsewhere
-    Auto,
-    Bar,
-    Plain,
-    Json,
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum When {
-    Auto,
-    Always,
-    Never,
-}
-
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct ServiceArgs {
@@ -165,6 +141,9 @@ pub(crate) struct ServiceArgs {
     /// Take the keys from this profile of ~/.volcengine/config.json
     #[arg(long, global = true, value_name = "NAME", env = "VIKING_EXPORT_PROFILE")]
     pub(crate) profile: Option<String>,
+    /// How long VikingDB or TOS may stay silent before a request counts as failed
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) request_timeout: Duration,
     /// Use plain http to other machines as well
     #[arg(long, global = true)]
     pub(crate) allow_http: bool,
@@ -202,33 +181,6 @@ pub(crate) struct TransferArgs {
     pub(crate) retries: u8,
 }
 
-value_enum!(ApiArg, V1, V2);
-value_enum!(VerifyArg, Normal, Full);
-
-/// Beyond this many parts at once services refuse and nothing gets faster.
-const JOBS_MAX: usize = 256;
-
-fn jobs(text: &str) -> Result<Jobs, String> {
-    if text == "auto" {
-        return Ok(Jobs::Auto);
-    }
-    let number = text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= JOBS_MAX);
-    number
-        .map(Jobs::Fixed)
-        .ok_or_else(|| format!("it must be a number from 1 to {JOBS_MAX}, or auto"))
-}
-
-fn size(text: &str) -> Result<NonZeroU64, String> {
-    let size: ByteSize = text.parse()?;
-    NonZeroU64::new(size.as_u64()).ok_or_else(|| "it must be more than nothing".to_owned())
-}
-
-/// Parts below a mebibyte would be mostly requests.
-fn part_size(text: &str) -> Result<NonZeroU64, String> {
-    let size = size(text)?;
-    if size.get() >= 1 << 20 { Ok(size) } else { Err("it must be 1MiB or more".to_owned()) }
-}
-
 /// What to export.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Export")]
@@ -251,12 +203,6 @@ pub(crate) struct ExportArgs {
     /// Export these fields only, with --api v2
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) output_fields: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FileTypeArg {
-    Json,
-    Parquet,
 }
 
 /// What is printed of the rows, and how.
@@ -325,13 +271,6 @@ pub(crate) struct OutputArgs {
     pub(crate) force: bool,
 }
 
-value_enum!(Format, Jsonl, Json, Arrow);
-value_enum!(Vectors, Array, Base64, None);
-value_enum!(NumberOrString, Number, String);
-value_enum!(NonFiniteArg, Null, String, Error);
-value_enum!(BinaryArg, Base64, Hex, Utf8);
-value_enum!(NullsArg, Keep, Drop);
-
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -365,12 +304,8 @@ pub(crate) struct GoingArgs {
     /// Delete the objects from TOS once their rows are printed and proven
     #[arg(long)]
     pub(crate) clean: bool,
-    /// Give up following the task after this long, for example 90m
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<SignedDuration>,
-    /// Warn when the task has not moved for this long
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    pub(crate) stall: SignedDuration,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
     /// How far objects are downloaded ahead of the rows that are printed
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
     pub(crate) ahead: NonZeroU64,
@@ -378,6 +313,18 @@ pub(crate) struct GoingArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
+}
+
+/// How long a task is followed, and when it counts as stalled.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Task")]
+pub(crate) struct Patience {
+    /// Give up following the task after this long, for example 90m
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) timeout: Option<Duration>,
+    /// Warn when the task has not moved for this long
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    pub(crate) stall: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -390,12 +337,14 @@ pub(crate) struct SubmitArgs {
 pub(crate) struct TaskArgs {
     /// The task's id
     pub(crate) task: String,
-    /// Give up after this long, for example 90m
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<SignedDuration>,
-    /// Warn when the task has not moved for this long
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    pub(crate) stall: SignedDuration,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfirmArgs {
+    /// The task's id
+    pub(crate) task: String,
 }
 
 #[derive(Debug, Args)]
@@ -486,6 +435,8 @@ pub(crate) struct FetchArgs {
     /// The task that wrote them
     #[arg(long, value_name = "ID")]
     pub(crate) task: Option<String>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
     /// The folder for the files
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
@@ -504,6 +455,8 @@ pub(crate) struct CatArgs {
     /// The objects that this task wrote, once it is done
     #[arg(long, value_name = "ID")]
     pub(crate) task: Option<String>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use memchr::{memchr_iter, memrchr};
+use memchr::memrchr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::args::{Format, RowArgs};
+use crate::args::RowArgs;
+use crate::values::Format;
 
 /// In the run folder, as long as rows are printed to a file.
 pub(crate) const CHECKPOINT: &str = ".printed.json";
@@ -79,10 +80,10 @@ impl Checkpoint {
         self.printed.rows
     }
 
-    /// Counts what was written.
-    pub(crate) fn wrote(&mut self, file: &File, bytes: &[u8]) -> io::Result<()> {
+    /// Counts what was written, with so many ends of lines in it.
+    pub(crate) fn wrote(&mut self, file: &File, bytes: &[u8], lines: u64) -> io::Result<()> {
         if let Some(end) = memrchr(b'\n', bytes) {
-            self.printed.rows += memchr_iter(b'\n', bytes).count() as u64;
+            self.printed.rows += lines;
             self.printed.bytes = self.bytes + end as u64 + 1;
         }
         self.bytes += bytes.len() as u64;

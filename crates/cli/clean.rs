@@ -10,7 +10,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
 use crate::places::RETRIES;
 use crate::question::ask;
-use crate::run_folder::{ObjectRecord, Request, RunFolder, now};
+use crate::receipt::{ObjectRecord, Request, now};
+use crate::run_folder::RunFolder;
 
 /// `clean`: asks, then deletes exactly the keys of the receipt.
 pub(crate) async fn clean(context: &Context, talk: &TalkArgs, args: &CleanArgs) -> Outcome<()> {

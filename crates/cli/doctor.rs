@@ -7,10 +7,11 @@ use serde_json::json;
 use viking_api::{Client, TaskState, TosPath};
 
 use crate::Context;
-use crate::args::{ApiArg, DoctorArgs};
+use crate::args::DoctorArgs;
 use crate::credentials::Purpose;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
+use crate::values::ApiArg;
 
 /// Signatures are good for fifteen minutes; a clock this far off deserves a word.
 const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);

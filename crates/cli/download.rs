@@ -12,15 +12,17 @@ use viking_api::{TaskId, TosPath};
 use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteObject, prove};
 
 use crate::Context;
-use crate::args::{FetchArgs, TransferArgs, VerifyArg};
+use crate::args::{FetchArgs, Patience, TransferArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::count_rows;
 use crate::output::print_text;
 use crate::places::{Place, find_remote, no_objects};
+use crate::receipt::{Finished, ObjectRecord, Request, now};
 use crate::report::{Progress, Report};
-use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now};
+use crate::run_folder::RunFolder;
 use crate::settings::fetch_options;
-use crate::task::{Patience, follow};
+use crate::task::follow;
+use crate::values::VerifyArg;
 
 /// The progress bar moves this often.
 const TICK: Duration = Duration::from_millis(200);
@@ -34,8 +36,9 @@ pub(crate) struct Meter {
     objects: AtomicUsize,
     objects_total: AtomicUsize,
     is_to_file: bool,
-    /// Objects that landed, with their places in the receipt.
-    landed: Mutex<Vec<(usize, Landed)>>,
+    retries: AtomicU64,
+    /// Objects that landed, with their places in the receipt and the time.
+    landed: Mutex<Vec<(usize, Landed, String)>>,
 }
 
 impl Meter {
@@ -44,15 +47,17 @@ impl Meter {
         Self { is_to_file, ..Self::default() }
     }
 
-    fn landed(&self) -> MutexGuard<'_, Vec<(usize, Landed)>> {
+    fn landed(&self) -> MutexGuard<'_, Vec<(usize, Landed, String)>> {
         self.landed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the checksums of what landed in the receipt.
-    pub(crate) fn note_checksums(&self, folder: &mut RunFolder) {
+    /// Notes what landed, and how, in the receipt.
+    pub(crate) fn note(&self, folder: &mut RunFolder) {
+        folder.receipt.retries.tos += self.retries.swap(0, Ordering::Relaxed);
         let mut objects = folder.receipt.objects.as_mut();
-        for (place, landed) in self.landed().iter() {
-            if let Some(object) = objects.as_mut().and_then(|objects| objects.get_mut(*place)) {
+        for (place, landed, time) in self.landed().drain(..) {
+            if let Some(object) = objects.as_mut().and_then(|objects| objects.get_mut(place)) {
+                object.landed = Some(time);
                 object.crc64 = Some(landed.crc64.to_string());
                 object.crc64_compared = landed.is_compared;
                 object.md5_compared = landed.is_md5_compared;
@@ -146,9 +151,9 @@ pub(crate) async fn load(
         let bucket = open()?;
         let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
         let observer = Watch { meter, report, places: &places, landed: landed.as_ref() };
-        let fetched =
-            viking_fetch::fetch(&bucket, &wanted, &folder.path, options, &observer).await?;
-        let changed = changed(fetched.failed)?;
+        let fetched = viking_fetch::fetch(&bucket, &wanted, &folder.path, options, &observer).await;
+        meter.retries.fetch_add(bucket.retries(), Ordering::Relaxed);
+        let changed = changed(fetched?.failed)?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -219,7 +224,7 @@ impl Observer for Watch<'_> {
             }
             Event::Finished { landed, object } => {
                 let place = self.places[landed.index];
-                self.meter.landed().push((place, *landed));
+                self.meter.landed().push((place, *landed, now()));
                 self.meter.objects.fetch_add(1, Ordering::Relaxed);
                 let text =
                     format!("landed {} ({})", object.name, indicatif::HumanBytes(object.size));
@@ -247,7 +252,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let report = &context.report;
     let from = match (&args.from, &args.task) {
         (Some(from), _) => TosPath::parse(from)?,
-        (None, Some(task)) => written_by(context, &TaskId(task.clone())).await?,
+        (None, Some(task)) => written_by(context, &TaskId(task.clone()), args.patience).await?,
         (None, None) => {
             return Err(Failure::say(Exit::Usage, "tos://BUCKET/PREFIX or --task is needed"));
         }
@@ -272,14 +277,16 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     }
     folder.forget_changed(&objects)?;
     folder.set_objects(objects);
+    folder.receipt.listed = Some(now());
+    folder.receipt.tries += 1;
     folder.save()?;
     let meter = Meter::new(true);
     let options = fetch_options(&args.transfer, None);
     let loading = load(&open, &mut folder, &options, &meter, report, None);
     let loaded = meter.show(report, loading).await;
-    meter.note_checksums(&mut folder);
+    meter.note(&mut folder);
     if loaded.is_ok() {
-        folder.receipt.finished = Some(Finished { at: now(), rows: None, rows_printed: None });
+        folder.receipt.finished = Some(Finished::now(None, None));
     }
     let saved = folder.save();
     // What failed first is what to tell of: a full disk takes no receipt either.
@@ -331,9 +338,13 @@ async fn plan(context: &Context, from: &TosPath, args: &FetchArgs) -> Outcome<()
 }
 
 /// Where a task writes, once it is done.
-pub(crate) async fn written_by(context: &Context, task: &TaskId) -> Outcome<TosPath> {
+pub(crate) async fn written_by(
+    context: &Context,
+    task: &TaskId,
+    patience: Patience,
+) -> Outcome<TosPath> {
     let client = context.client()?;
-    let done = follow(&client, task, Patience::default(), &context.report).await?;
+    let done = follow(&client, task, patience, &context.report).await?;
     match done.tos_path {
         Some(path) => Ok(TosPath::parse(&path)?),
         None => Err(Failure::say(

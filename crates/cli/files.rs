@@ -25,8 +25,8 @@ pub(crate) async fn cat(context: &Arc<Context>, args: &CatArgs) -> Outcome<()> {
     let options = print_options(&args.rows)?;
     let places = match &args.task {
         Some(task) => {
-            find_remote(context, &written_by(context, &TaskId(task.clone())).await?, RETRIES)
-                .await?
+            let from = written_by(context, &TaskId(task.clone()), args.patience).await?;
+            find_remote(context, &from, RETRIES).await?
         }
         None => find(context, &args.paths).await?,
     };

@@ -15,7 +15,9 @@ mod files;
 mod output;
 mod places;
 mod printing;
+mod proof;
 mod question;
+mod receipt;
 mod remote;
 mod report;
 mod run;
@@ -24,6 +26,7 @@ mod settings;
 mod settings_file;
 mod signals;
 mod task;
+mod values;
 mod verify;
 
 use std::process::ExitCode;

@@ -3,10 +3,15 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memchr::memchr_iter;
 
 use crate::args::{OutputArgs, RowArgs};
 use crate::checkpoint::Checkpoint;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::values::Format;
 
 /// Larger than the 64 KiB of a new pipe: fewer switches between the two programs.
 #[cfg(target_os = "linux")]
@@ -26,6 +31,8 @@ pub(crate) struct Output {
     /// The file while it grows, and its name when it is complete.
     places: Option<(PathBuf, PathBuf)>,
     checkpoint: Option<Checkpoint>,
+    /// Lines written, where a run has to prove them.
+    lines: Option<Arc<AtomicU64>>,
 }
 
 impl Output {
@@ -35,8 +42,11 @@ impl Output {
 
     /// The output of a run in a folder, gone on with where an earlier one stopped.
     pub(crate) fn of_run(args: &OutputArgs, run: Option<(&Path, &RowArgs)>) -> Outcome<Self> {
+        let is_lines = run.is_some_and(|(_, rows)| rows.format == Format::Jsonl);
+        let lines = is_lines.then(Arc::default);
         let Some(path) = args.output.as_ref().filter(|_| args.is_file()) else {
-            return Self::stdout().map_err(|error| Failure::local("cannot write to stdout", error));
+            let stdout = Self::stdout().map(|stdout| Self { lines, ..stdout });
+            return stdout.map_err(|error| Failure::local("cannot write to stdout", error));
         };
         Self::check(args)?;
         let mut part = path.as_os_str().to_owned();
@@ -49,7 +59,7 @@ impl Output {
             Some(file) => file,
             None => File::create(&part).map_err(cannot)?,
         };
-        Ok(Self { file, places: Some((part, path.clone())), checkpoint })
+        Ok(Self { file, places: Some((part, path.clone())), checkpoint, lines })
     }
 
     /// What is wrong with the output before anything is written.
@@ -75,6 +85,11 @@ impl Output {
             .map_err(|error| Failure::local("cannot note what is printed", error))
     }
 
+    /// Counts the lines that are written from now on.
+    pub(crate) fn lines(&self) -> Option<Arc<AtomicU64>> {
+        self.lines.clone()
+    }
+
     /// Rows that an earlier run printed here.
     pub(crate) fn rows(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, Checkpoint::rows)
@@ -96,7 +111,7 @@ impl Output {
             use std::os::windows::io::AsHandle;
             File::from(io::stdout().as_handle().try_clone_to_owned()?)
         };
-        Ok(Self { file, places: None, checkpoint: None })
+        Ok(Self { file, places: None, checkpoint: None, lines: None })
     }
 
     /// Puts a complete file on the disk under its name.
@@ -116,8 +131,12 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
-        if let Some(checkpoint) = &mut self.checkpoint {
-            checkpoint.wrote(&self.file, &bytes[..written])?;
+        if let Some(lines) = &self.lines {
+            let new = memchr_iter(b'\n', &bytes[..written]).count() as u64;
+            lines.fetch_add(new, Ordering::Relaxed);
+            if let Some(checkpoint) = &mut self.checkpoint {
+                checkpoint.wrote(&self.file, &bytes[..written], new)?;
+            }
         }
         Ok(written)
     }

@@ -53,11 +53,19 @@ impl Stop {
 /// A file to print: its name in messages, and its bytes.
 pub(crate) type Input = (String, Arc<dyn Source>);
 
+/// A file whose rows are printed.
+#[derive(Debug)]
+pub(crate) struct PrintedFile {
+    pub(crate) rows: FileRows,
+    /// Lines that the output took for it, where they are counted.
+    pub(crate) lines: Option<u64>,
+}
+
 /// How the printing ended when nothing failed.
 #[derive(Debug, Default)]
 pub(crate) struct Printed {
     /// The rows of each file that was begun.
-    pub(crate) files: Vec<FileRows>,
+    pub(crate) files: Vec<PrintedFile>,
     pub(crate) rows: u64,
     pub(crate) counts: Counts,
     pub(crate) text_like: Vec<String>,
@@ -90,6 +98,8 @@ fn print_all(
 ) -> Outcome<Printed> {
     let mut printed =
         Printed { is_partial: options.limit.is_some() || options.offset > 0, ..Printed::default() };
+    let lines = output.lines();
+    let lines = || lines.as_ref().map(|lines| lines.load(Ordering::Relaxed));
     let mut printer = Printer::new(&mut output, options);
     let mut watch = |progress: viking_reader::Progress| {
         rows.store(progress.rows, Ordering::Relaxed);
@@ -98,9 +108,12 @@ fn print_all(
     let print_inputs = || -> Outcome<()> {
         for input in inputs {
             let (name, source) = input?;
-            printed.files.push(printer.print(&name, source, &mut watch)?);
+            let before = lines();
+            let rows = printer.print(&name, source, &mut watch)?;
             // The next file may be long in coming.
             printer.flush()?;
+            let lines = lines().zip(before).map(|(now, before)| now - before);
+            printed.files.push(PrintedFile { rows, lines });
             if stop.is_asked() || printer.is_done() {
                 break;
             }
@@ -200,7 +213,7 @@ pub(crate) fn open(name: &str, path: &std::path::Path) -> Outcome<Input> {
 
 /// Says that files were too large for `--memory`.
 pub(crate) fn report_memory(printed: &Printed, report: &Report) {
-    if printed.files.iter().any(|file| file.is_over_memory) {
+    if printed.files.iter().any(|file| file.rows.is_over_memory) {
         report.warn(
             "--memory is less than one batch takes, so one thread printed a batch at a time; \
              give it more, or make --batch-rows smaller",

@@ -8,9 +8,10 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use viking_api::Task;
 
-use crate::args::{ProgressForm, TalkArgs, When};
+use crate::args::TalkArgs;
 use crate::exit::Failure;
 use crate::settings::variable;
+use crate::values::{ProgressForm, When};
 
 /// The version of the JSON events. Changes only add to it.
 const EVENT_SCHEMA: u32 = 1;

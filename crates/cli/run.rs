@@ -9,15 +9,17 @@ use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPa
 use viking_fetch::{Bucket, Lead};
 
 use crate::Context;
-use crate::args::{Format, GoingArgs, ResumeArgs, RowArgs, RunArgs};
-use crate::clean::delete_proven;
+use crate::args::{GoingArgs, ResumeArgs, RowArgs, RunArgs};
 use crate::download::{Meter, list, load, same_again};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
-use crate::printing::{Landing, Printed, print, report_memory, report_text_like, report_values};
-use crate::run_folder::{Finished, ObjectRecord, Request, RunFolder, now, run_name};
+use crate::printing::{Landing, Printed, print};
+use crate::proof::prove;
+use crate::receipt::{ObjectRecord, Request, now};
+use crate::run_folder::{RunFolder, run_name};
 use crate::settings::{Address, Service, fetch_options, print_options};
-use crate::task::{Patience, check, create, file_type, follow, rows};
+use crate::task::{check, create, file_type, follow, rows};
+use crate::values::Format;
 
 /// Stands in a receipt for the addresses of the embedded services.
 const EMBEDDED: &str = "embedded";
@@ -132,31 +134,15 @@ async fn go_on(context: &Context, mut folder: RunFolder, going: &GoingArgs) -> O
     let service = &context.service;
     let name = spec.to.bucket().to_owned();
     let open = || service.bucket(&name, going.transfer.retries);
+    folder.receipt.tries += 1;
     if folder.receipt.objects.is_none() {
-        let patience = Patience::new(going.timeout, going.stall)?;
-        let client = service.client()?;
-        let url = client.url();
-        report.note("connect", &format!("asking VikingDB at {url}"), json!({"url": url}));
-        let task = task(&client, &mut spec, &mut folder, context).await?;
-        context.detach.set(vec![
-            format!("task {task} goes on on the server"),
-            resume.clone(),
-            format!("end it: viking-export cancel {task}"),
-        ]);
-        let done = follow(&client, &task, patience, report).await?;
-        let objects = list(&open()?, &spec.to, report).await?;
-        if objects.is_empty() {
-            refuse_empty(&done, &spec.to)?;
-        }
-        folder.receipt.objects = Some(objects);
-        folder.receipt.matched = done.counts.matched;
-        folder.save()?;
+        export(context, &mut spec, &mut folder, going, &open, &resume).await?;
         context.detach.set(vec![resume]);
     }
     let meter = Arc::new(Meter::new(going.output.is_file()));
     let work = load_and_print(context, &mut folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await;
-    meter.note_checksums(&mut folder);
+    meter.note(&mut folder);
     match printed {
         Ok(printed) => prove(context, &mut folder, &printed, going).await,
         Err(failure) => {
@@ -165,6 +151,43 @@ async fn go_on(context: &Context, mut folder: RunFolder, going: &GoingArgs) -> O
             Err(failure)
         }
     }
+}
+
+/// Sees the task through to its end, and lists what it wrote.
+async fn export(
+    context: &Context,
+    spec: &mut ExportSpec,
+    folder: &mut RunFolder,
+    going: &GoingArgs,
+    open: &(dyn Fn() -> Outcome<Bucket> + Sync),
+    resume: &str,
+) -> Outcome<()> {
+    let patience = going.patience;
+    let report = &context.report;
+    let client = context.service.client()?;
+    let url = client.url();
+    report.note("connect", &format!("asking VikingDB at {url}"), json!({"url": url}));
+    let task = task(&client, spec, folder, context).await?;
+    context.detach.set(vec![
+        format!("task {task} goes on on the server"),
+        resume.to_owned(),
+        format!("end it: viking-export cancel {task}"),
+    ]);
+    let done = follow(&client, &task, patience, report).await;
+    folder.receipt.retries.vikingdb += client.retries();
+    folder.save()?;
+    let done = done?;
+    folder.receipt.exported = Some(now());
+    let bucket = open()?;
+    let objects = list(&bucket, &spec.to, report).await?;
+    folder.receipt.retries.tos += bucket.retries();
+    if objects.is_empty() {
+        refuse_empty(&done, &spec.to)?;
+    }
+    folder.receipt.listed = Some(now());
+    folder.receipt.objects = Some(objects);
+    folder.receipt.matched = done.counts.matched;
+    folder.save()
 }
 
 /// The task of this run: the one that is known, the one that an interrupted submit left on the
@@ -289,55 +312,6 @@ async fn load_and_print(
             printed.map(whole)
         }
     }
-}
-
-/// Compares rows, finishes the receipt, says how it went.
-async fn prove(
-    context: &Context,
-    folder: &mut RunFolder,
-    printed: &Printed,
-    going: &GoingArgs,
-) -> Outcome<()> {
-    report_memory(printed, &context.report);
-    report_values(printed, &context.report);
-    report_text_like(printed, &context.report);
-    let rows: Option<u64> = printed.files.iter().map(|file| file.rows).sum();
-    for (file, object) in printed.files.iter().zip(folder.receipt.objects.iter_mut().flatten()) {
-        object.rows = file.rows;
-    }
-    let is_whole = !printed.is_cut_short && !printed.is_partial;
-    if !is_whole {
-        return folder.save();
-    }
-    if rows != Some(printed.rows) {
-        let text = format!("the files have {rows:?} rows, {} were printed", printed.rows);
-        return Err(Failure::say(Exit::Data, text));
-    }
-    if folder.receipt.matched.is_some_and(|matched| matched != printed.rows) {
-        let matched = folder.receipt.matched.unwrap_or_default();
-        context.report.warn(&format!(
-            "the service says it exported {matched} rows, the objects have {}; its count is an estimate",
-            printed.rows
-        ));
-    }
-    folder.receipt.finished = Some(Finished { at: now(), rows, rows_printed: Some(printed.rows) });
-    folder.save()?;
-    if going.clean {
-        delete_proven(context, folder).await?;
-    }
-    if going.discard {
-        folder.discard()?;
-    }
-    let seconds = context.report.elapsed().as_secs_f64();
-    let (rows, objects) = (printed.rows, printed.files.len());
-    let to =
-        going.output.output.as_ref().map_or("stdout".to_owned(), |path| path.display().to_string());
-    context.report.note(
-        "done",
-        &format!("{rows} rows of {objects} objects to {to} in {seconds:.1} s, counts agree with the footers"),
-        json!({"rows": rows, "objects": objects, "dir": folder.path.display().to_string()}),
-    );
-    Ok(())
 }
 
 /// The export of a receipt.

@@ -5,131 +5,17 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use viking_fetch::RemoteObject;
 
 use crate::args::RowArgs;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::settings::Address;
+use crate::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request};
 
 const RECEIPT: &str = "receipt.json";
 /// The receipt while it is written.
 const RECEIPT_PART: &str = "receipt.json.part";
 /// Held by the one process that works in the folder.
 const LOCK: &str = ".lock";
-/// The version of the receipt. Changes only add to it.
-const RECEIPT_SCHEMA: u32 = 1;
-
-/// What a folder was made for. Two equal requests may share a folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "verb")]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
-pub(crate) enum Request {
-    /// Objects that exist already.
-    Fetch {
-        /// `tos://bucket/prefix`.
-        from: String,
-    },
-    /// An export.
-    Run {
-        collection: String,
-        /// The conditions; none exports every row.
-        filter: Option<serde_json::Value>,
-        /// Where runs go, without the run's own folder.
-        to: String,
-        file_type: String,
-        #[serde(default)]
-        output_fields: Vec<String>,
-        #[serde(flatten)]
-        address: Address,
-    },
-}
-
-/// One object and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ObjectRecord {
-    pub(crate) key: String,
-    pub(crate) name: String,
-    pub(crate) size: u64,
-    pub(crate) etag: Option<String>,
-    /// The CRC-64/XZ of its bytes, spelled as TOS does.
-    #[serde(default)]
-    pub(crate) crc64: Option<String>,
-    /// TOS sent a checksum, and it was the same.
-    #[serde(default)]
-    pub(crate) crc64_compared: bool,
-    /// The file was read again, and its MD5 is the `ETag`.
-    #[serde(default)]
-    pub(crate) md5_compared: bool,
-    /// Rows, once they were counted.
-    #[serde(default)]
-    pub(crate) rows: Option<u64>,
-}
-
-impl ObjectRecord {
-    pub(crate) fn remote(&self) -> RemoteObject {
-        RemoteObject {
-            key: self.key.clone(),
-            name: self.name.clone(),
-            size: self.size,
-            etag: self.etag.clone(),
-        }
-    }
-}
-
-impl From<RemoteObject> for ObjectRecord {
-    fn from(object: RemoteObject) -> Self {
-        let RemoteObject { key, name, size, etag } = object;
-        Self {
-            key,
-            name,
-            size,
-            etag,
-            crc64: None,
-            crc64_compared: false,
-            md5_compared: false,
-            rows: None,
-        }
-    }
-}
-
-/// What `receipt.json` holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Receipt {
-    pub(crate) schema: u32,
-    /// The program's version.
-    pub(crate) version: String,
-    /// The run's name, which is also its folder in TOS.
-    pub(crate) run: String,
-    pub(crate) request: Request,
-    /// How rows are printed by `resume`.
-    pub(crate) rows: Option<RowArgs>,
-    pub(crate) started: String,
-    /// Set just before the task is submitted: from here on there may be one.
-    pub(crate) submitted: Option<String>,
-    pub(crate) task: Option<String>,
-    /// Rows that the service says it exported, once the task is done.
-    #[serde(default)]
-    pub(crate) matched: Option<u64>,
-    /// Listed once the task is done.
-    pub(crate) objects: Option<Vec<ObjectRecord>>,
-    /// Set when all rows are printed and proven; of a fetch, when all objects have landed.
-    pub(crate) finished: Option<Finished>,
-    /// Set when the objects were deleted from TOS.
-    #[serde(default)]
-    pub(crate) cleaned: Option<String>,
-}
-
-/// The proof at the end of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Finished {
-    pub(crate) at: String,
-    /// Rows of all objects.
-    pub(crate) rows: Option<u64>,
-    /// Rows printed.
-    pub(crate) rows_printed: Option<u64>,
-}
-
 /// A folder with its receipt.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
@@ -167,20 +53,7 @@ impl RunFolder {
         let folder = Self {
             path: path.to_owned(),
             _lock: lock(path)?,
-            receipt: Receipt {
-                schema: RECEIPT_SCHEMA,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                run: run.to_owned(),
-                request,
-                rows,
-                started: now(),
-                submitted: None,
-                task: None,
-                matched: None,
-                objects: None,
-                finished: None,
-                cleaned: None,
-            },
+            receipt: Receipt::new(run, request, rows),
         };
         folder.save()?;
         Ok(folder)
@@ -324,11 +197,6 @@ impl Failure {
 
 fn cannot(what: &str, path: &Path, error: io::Error) -> Failure {
     Failure::local(format!("cannot {what} {}", path.display()), error)
-}
-
-/// The time of this moment for a receipt.
-pub(crate) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A new name for a run of `collection`, which no other run has.

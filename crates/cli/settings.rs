@@ -1,6 +1,8 @@
 //! Flags and environment resolved into what the libraries take. The only place that reads the
 //! environment by itself; `args.rs` reads it through clap.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use viking_api::{Api, Client, Endpoint, Owner};
 use viking_fetch::{Bucket, BucketOptions, FetchOptions, Lead, Verify, tos_endpoint};
@@ -9,12 +11,12 @@ use viking_reader::{
     VectorForm,
 };
 
-use crate::args::{
-    ApiArg, BinaryArg, Format, NonFiniteArg, NullsArg, NumberOrString, RowArgs, ServiceArgs,
-    TransferArgs, Vectors, VerifyArg,
-};
+use crate::args::{RowArgs, ServiceArgs, TransferArgs};
 use crate::credentials::{Chain, KeySet, Purpose};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::values::{
+    ApiArg, BinaryArg, Format, NonFiniteArg, NullsArg, NumberOrString, Vectors, VerifyArg,
+};
 
 /// Where the services are and how they are spoken to. Part of a run's request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,7 @@ pub(crate) struct Address {
 pub(crate) struct Service {
     pub(crate) address: Address,
     pub(crate) allow_http: bool,
+    request_timeout: Duration,
     keys: Source,
 }
 
@@ -59,6 +62,7 @@ impl Service {
                 resource_id: args.resource_id.clone(),
             },
             allow_http: args.allow_http,
+            request_timeout: args.request_timeout,
             keys: Source::User(args.profile.clone()),
         }
     }
@@ -74,7 +78,7 @@ impl Service {
         };
         let origin = "the embedded service";
         let keys = KeySet::new(&ready.access_key, &ready.secret_key, None, origin);
-        Self { address, allow_http: false, keys: Source::Given(keys) }
+        Self { address, allow_http: false, keys: Source::Given(keys), ..Self::new(args) }
     }
 
     /// Whether the services are inside this process.
@@ -116,7 +120,7 @@ impl Service {
                 Client::new(endpoint, self.chain(Purpose::Vikingdb), jiff::Timestamp::now)
             }
         };
-        Ok(client?.speaking(api, owner))
+        Ok(client?.speaking(api, owner).answered_within(self.request_timeout))
     }
 
     /// A bucket of TOS.
@@ -129,6 +133,7 @@ impl Service {
             Source::User(_) => BucketOptions::new(&endpoint, region, self.chain(Purpose::Tos)),
         };
         options.allow_http = self.allow_http;
+        options.read_timeout = self.request_timeout;
         options.retries = retries.into();
         Ok(Bucket::open(name, &options)?)
     }

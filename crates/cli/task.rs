@@ -3,13 +3,12 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use viking_api::{Client, ExportSpec, FileType, Filter, Poll, Rows, Task, TaskId, TosPath};
 
 use crate::Context;
 use crate::args::{
-    ApiArg, CancelArgs, ExportArgs, FileTypeArg, ListArgs, ShowTaskArgs, SubmitArgs, TalkArgs,
+    CancelArgs, ConfirmArgs, ExportArgs, ListArgs, Patience, ShowTaskArgs, SubmitArgs, TalkArgs,
     TaskArgs,
 };
 use crate::exit::{Exit, Failure, Outcome};
@@ -18,6 +17,7 @@ use crate::places::RETRIES;
 use crate::question::ask;
 use crate::report::Report;
 use crate::run_folder::run_name;
+use crate::values::{ApiArg, FileTypeArg};
 
 /// Reads the rows to export from `--all` or `--filter`.
 pub(crate) fn rows(args: &ExportArgs, context: &Context) -> Outcome<Rows> {
@@ -106,30 +106,6 @@ pub(crate) async fn create(client: &Client, spec: &ExportSpec, report: &Report) 
     Ok(task)
 }
 
-/// How long a task is followed, and when it counts as stalled.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    timeout: Option<Duration>,
-    stall: Duration,
-}
-
-impl Patience {
-    pub(crate) fn new(timeout: Option<SignedDuration>, stall: SignedDuration) -> Outcome<Self> {
-        let positive = |time: SignedDuration, flag: &str| {
-            Duration::try_from(time)
-                .map_err(|_| Failure::say(Exit::Usage, format!("{flag} cannot be negative")))
-        };
-        let timeout = timeout.map(|timeout| positive(timeout, "--timeout")).transpose()?;
-        Ok(Self { timeout, stall: positive(stall, "--stall")? })
-    }
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { timeout: None, stall: Duration::from_mins(10) }
-    }
-}
-
 /// Follows a task to its end and shows its states.
 pub(crate) async fn follow(
     client: &Client,
@@ -178,7 +154,7 @@ pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
         format!("follow it again: viking-export wait {task}"),
         format!("end it: viking-export cancel {task}"),
     ]);
-    let patience = Patience::new(args.timeout, args.stall)?;
+    let patience = args.patience;
     let done = follow(&client, &task, patience, &context.report).await?;
     match done.tos_path {
         Some(path) => print_text(&format!("tos://{}\n", path.trim_end_matches('/'))),
@@ -199,7 +175,7 @@ pub(crate) async fn list(context: &Context, args: &ListArgs) -> Outcome<()> {
 }
 
 /// `confirm`.
-pub(crate) async fn confirm(context: &Context, args: &TaskArgs) -> Outcome<()> {
+pub(crate) async fn confirm(context: &Context, args: &ConfirmArgs) -> Outcome<()> {
     let task = TaskId(args.task.clone());
     context.client()?.confirm(&task).await?;
     context.report.note("confirmed", &format!("task {task} confirmed"), json!({"task": task.0}));

@@ -12,7 +12,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::files::{blocking, rows_of};
 use crate::output::print_text;
 use crate::printing::open;
-use crate::run_folder::{self, ObjectRecord};
+use crate::receipt::ObjectRecord;
+use crate::run_folder;
 
 /// What a file was found to be.
 struct Found {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
@@ -57,6 +58,7 @@ pub struct Bucket {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) limiter: Arc<Limiter>,
     keys: Arc<Provider>,
+    retries: Arc<AtomicU64>,
 }
 
 impl Bucket {
@@ -79,6 +81,7 @@ impl Bucket {
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
         let keys = Provider::new(Arc::clone(&options.keys)).ok_or(Error::NoKeys)?;
         let (keys, limiter) = (Arc::new(keys), Arc::new(Limiter::new()));
+        let retries = Arc::<AtomicU64>::default();
         let builder = AmazonS3Builder::new()
             .with_endpoint(&address.url)
             .with_virtual_hosted_style_request(true)
@@ -90,9 +93,13 @@ impl Bucket {
             // One request for each key says what became of it.
             .with_disable_bulk_delete(true)
             .with_retry(retry)
-            .with_http_connector(Connector { client: http, limiter: Arc::clone(&limiter) });
+            .with_http_connector(Connector {
+                client: http,
+                limiter: Arc::clone(&limiter),
+                retries: Arc::clone(&retries),
+            });
         let store = builder.build().map_err(|error| bad(error.to_string()))?;
-        Ok(Self { name: name.to_owned(), store: Arc::new(store), limiter, keys })
+        Ok(Self { name: name.to_owned(), store: Arc::new(store), limiter, keys, retries })
     }
 
     /// Does what `ask` does, and once more with new keys if the ones that it used are over.
@@ -130,6 +137,12 @@ impl Bucket {
         error: &object_store::Error,
     ) -> Error {
         Error::store(action, &self.name, key, error)
+    }
+
+    /// How many requests to this bucket and its clones failed in passing, and were repeated as long as
+    /// [`BucketOptions::retries`] allows it.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// The name of the bucket.

@@ -1,12 +1,15 @@
 //! The HTTP service under `object_store`: it sees every answer and keeps what TOS said.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http_body_util::BodyExt;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+    HttpResponseBody, HttpService,
 };
 
 use crate::error::Refusal;
@@ -45,12 +48,17 @@ pub(crate) fn client(
 pub(crate) struct Connector {
     pub(crate) client: reqwest::Client,
     pub(crate) limiter: Arc<Limiter>,
+    /// Requests and bodies that failed and are asked for again.
+    pub(crate) retries: Arc<AtomicU64>,
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let (client, limiter) = (HttpClient::new(self.client.clone()), Arc::clone(&self.limiter));
-        Ok(HttpClient::new(Service { client, limiter }))
+        Ok(HttpClient::new(Service {
+            client: HttpClient::new(self.client.clone()),
+            limiter: Arc::clone(&self.limiter),
+            retries: Arc::clone(&self.retries),
+        }))
     }
 }
 
@@ -75,18 +83,25 @@ fn service_crc64(response: &HttpResponse) -> Option<u64> {
 struct Service {
     client: HttpClient,
     limiter: Arc<Limiter>,
+    retries: Arc<AtomicU64>,
 }
 
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         self.limiter.pause().await;
-        let mut response = self.client.execute(request).await?;
+        let sent = self.client.execute(request).await;
+        let mut response = sent.inspect_err(|error| self.count(error))?;
         if let Some(crc64) = service_crc64(&response) {
             response.extensions_mut().insert(ServiceCrc64(crc64));
         }
         if response.status().is_success() {
-            return Ok(response);
+            let retries = Arc::clone(&self.retries);
+            let count = move |error| {
+                retries.fetch_add(1, Ordering::Relaxed);
+                error
+            };
+            return Ok(response.map(|body| HttpResponseBody::new(body.map_err(count))));
         }
         let retry_after = retry_after(&response);
         let refusal = refusal(response).await;
@@ -97,7 +112,18 @@ impl HttpService for Service {
         // `object_store` repeats a request of the kind `Request` and no other of these two.
         let kind =
             if refusal.is_passing() { HttpErrorKind::Request } else { HttpErrorKind::Unknown };
-        Err(HttpError::new(kind, refusal))
+        let error = HttpError::new(kind, refusal);
+        self.count(&error);
+        Err(error)
+    }
+}
+
+impl Service {
+    /// Counts an error after which `object_store` asks again.
+    fn count(&self, error: &HttpError) {
+        if !matches!(error.kind(), HttpErrorKind::Decode | HttpErrorKind::Unknown) {
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

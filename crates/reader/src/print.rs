@@ -98,6 +98,8 @@ pub struct FileRows {
     pub rows: Option<u64>,
     /// Rows printed.
     pub printed: u64,
+    /// Rows left out at the start, for [`PrintOptions::offset`].
+    pub skipped: u64,
     /// One page for each column and one batch are more than [`PrintOptions::memory`], so the file was
     /// read by one thread, one batch at a time.
     pub is_over_memory: bool,
@@ -271,7 +273,8 @@ impl<W: Write + Send> Printer<W> {
             let reader = BatchReader::planned(file, source, footer, &columns, &read, &plan)?;
             self.print_lines(file, reader, read.offset, plan.threads, each)?;
         }
-        Ok(FileRows { rows: Some(rows), printed: 0, is_over_memory: plan.is_over })
+        let (rows, skipped, is_over_memory) = (Some(rows), read.offset, plan.is_over);
+        Ok(FileRows { rows, printed: 0, skipped, is_over_memory })
     }
 
     fn print_lines(
@@ -342,7 +345,7 @@ impl<W: Write + Send> Printer<W> {
         if stopped {
             return Ok(FileRows::default());
         }
-        let mut row = 0;
+        let (mut row, skip) = (0, self.skip);
         let rows = JsonExport::new(file, source).for_each_row(|text| {
             row += 1;
             if self.skip > 0 {
@@ -361,7 +364,8 @@ impl<W: Write + Send> Printer<W> {
         })?;
         file.clone_into(&mut self.json_keys.file);
         self.json_keys.is_whole &= !stopped;
-        Ok(FileRows { rows: (!stopped).then_some(rows), ..FileRows::default() })
+        let skipped = skip - self.skip;
+        Ok(FileRows { rows: (!stopped).then_some(rows), skipped, ..FileRows::default() })
     }
 
     fn write_json_row(&mut self, text: &str, members: &Members<'_>) -> serde_json::Result<()> {

@@ -1,0 +1,102 @@
+//! The proof at the end of a run: rows by the footers = rows decoded = lines written.
+
+use serde_json::json;
+
+use crate::Context;
+use crate::args::GoingArgs;
+use crate::clean::delete_proven;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::printing::{Printed, PrintedFile, report_memory, report_text_like, report_values};
+use crate::receipt::{Finished, ObjectRecord};
+use crate::run_folder::RunFolder;
+
+/// Compares rows, finishes the receipt, says how it went.
+pub(crate) async fn prove(
+    context: &Context,
+    folder: &mut RunFolder,
+    printed: &Printed,
+    going: &GoingArgs,
+) -> Outcome<()> {
+    let report = &context.report;
+    report_memory(printed, report);
+    report_values(printed, report);
+    report_text_like(printed, report);
+    let mut objects: Vec<&mut ObjectRecord> = folder.receipt.objects.iter_mut().flatten().collect();
+    for (file, object) in printed.files.iter().zip(&mut objects) {
+        object.rows = file.rows.rows;
+    }
+    if printed.is_cut_short || printed.is_partial {
+        return folder.save();
+    }
+    if objects.len() != printed.files.len() {
+        let text =
+            format!("{} objects landed, {} were printed", objects.len(), printed.files.len());
+        return Err(Failure::say(Exit::Data, text));
+    }
+    let compared = printed.files.iter().zip(objects).map(|(file, object)| compare(file, object));
+    let rows = compared.sum::<Outcome<u64>>();
+    // What was counted is kept, above all if it differs.
+    folder.save()?;
+    let rows = rows?;
+    if rows != printed.rows {
+        let text = format!("the objects have {rows} rows, {} were printed", printed.rows);
+        return Err(Failure::say(Exit::Data, text));
+    }
+    if let Some(matched) = folder.receipt.matched.filter(|&matched| matched != rows) {
+        report.warn(&format!(
+            "the service says it exported {matched} rows, the objects have {rows}; its count is an estimate"
+        ));
+    }
+    folder.receipt.finished = Some(Finished::now(Some(rows), Some(printed.rows)));
+    folder.save()?;
+    if going.clean {
+        delete_proven(context, folder).await?;
+    }
+    if going.discard {
+        folder.discard()?;
+    }
+    say_done(context, folder, printed, going);
+    Ok(())
+}
+
+/// The rows of an object, if all of them were decoded and written. What an earlier try wrote to the same
+/// output counts as both.
+fn compare(file: &PrintedFile, object: &mut ObjectRecord) -> Outcome<u64> {
+    let before = file.rows.skipped;
+    let decoded = before + file.rows.printed;
+    let written = file.lines.map(|lines| before + lines);
+    object.rows_decoded = Some(decoded);
+    object.rows_written = written;
+    if file.rows.rows == Some(decoded) && written.is_none_or(|written| written == decoded) {
+        return Ok(decoded);
+    }
+    let number =
+        |rows: Option<u64>| rows.map_or("an unknown number of".to_owned(), |rows| rows.to_string());
+    let text = format!(
+        "{} has {} rows by its footer, {decoded} were decoded and {} written",
+        object.name,
+        number(file.rows.rows),
+        number(written)
+    );
+    Err(Failure::say(Exit::Data, text)
+        .hint("compare the folder with TOS: viking-export verify DIR"))
+}
+
+fn say_done(context: &Context, folder: &RunFolder, printed: &Printed, going: &GoingArgs) {
+    let seconds = context.report.elapsed().as_secs_f64();
+    let (rows, objects) = (printed.rows, printed.files.len());
+    let to =
+        going.output.output.as_ref().map_or("stdout".to_owned(), |path| path.display().to_string());
+    let retries = folder.receipt.retries;
+    let again = match retries.vikingdb + retries.tos {
+        0 => String::new(),
+        1 => ", 1 request repeated".to_owned(),
+        again => format!(", {again} requests repeated"),
+    };
+    context.report.note(
+        "done",
+        &format!("{rows} rows of {objects} objects to {to} in {seconds:.1} s, counts agree with the footers{again}"),
+        json!({"rows": rows, "objects": objects, "dir": folder.path.display().to_string(),
+            "retries": {"vikingdb": retries.vikingdb, "tos": retries.tos}}),
+    );
+}

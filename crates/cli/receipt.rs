@@ -1,0 +1,192 @@
+//! `receipt.json`: what was asked for, what became of each object, and the proof at the end.
+
+use serde::{Deserialize, Serialize};
+use viking_fetch::RemoteObject;
+
+use crate::args::RowArgs;
+use crate::settings::Address;
+
+/// The version of the receipt. Changes only add to it.
+pub(crate) const RECEIPT_SCHEMA: u32 = 1;
+/// The version of the program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a folder was made for. Two equal requests may share a folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verb")]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
+pub(crate) enum Request {
+    /// Objects that exist already.
+    Fetch {
+        /// `tos://bucket/prefix`.
+        from: String,
+    },
+    /// An export.
+    Run {
+        collection: String,
+        /// The conditions; none exports every row.
+        filter: Option<serde_json::Value>,
+        /// Where runs go, without the run's own folder.
+        to: String,
+        file_type: String,
+        #[serde(default)]
+        output_fields: Vec<String>,
+        #[serde(flatten)]
+        address: Address,
+    },
+}
+
+/// One object and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ObjectRecord {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) etag: Option<String>,
+    /// The CRC-64/XZ of its bytes, spelled as TOS does.
+    #[serde(default)]
+    pub(crate) crc64: Option<String>,
+    /// TOS sent a checksum, and it was the same.
+    #[serde(default)]
+    pub(crate) crc64_compared: bool,
+    /// The file was read again, and its MD5 is the `ETag`.
+    #[serde(default)]
+    pub(crate) md5_compared: bool,
+    /// When its file stood complete in the folder.
+    #[serde(default)]
+    pub(crate) landed: Option<String>,
+    /// Rows by its footer, once they were counted.
+    #[serde(default)]
+    pub(crate) rows: Option<u64>,
+    /// Rows decoded by a whole run; those that an earlier try wrote to the output file are among them.
+    #[serde(default)]
+    pub(crate) rows_decoded: Option<u64>,
+    /// Lines that went to the output for them, where rows are lines.
+    #[serde(default)]
+    pub(crate) rows_written: Option<u64>,
+}
+
+impl ObjectRecord {
+    pub(crate) fn remote(&self) -> RemoteObject {
+        RemoteObject {
+            key: self.key.clone(),
+            name: self.name.clone(),
+            size: self.size,
+            etag: self.etag.clone(),
+        }
+    }
+}
+
+impl From<RemoteObject> for ObjectRecord {
+    fn from(object: RemoteObject) -> Self {
+        let RemoteObject { key, name, size, etag } = object;
+        Self {
+            key,
+            name,
+            size,
+            etag,
+            crc64: None,
+            crc64_compared: false,
+            md5_compared: false,
+            landed: None,
+            rows: None,
+            rows_decoded: None,
+            rows_written: None,
+        }
+    }
+}
+
+/// What `receipt.json` holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Receipt {
+    pub(crate) schema: u32,
+    /// The program's version.
+    pub(crate) version: String,
+    /// The run's name, which is also its folder in TOS.
+    pub(crate) run: String,
+    pub(crate) request: Request,
+    /// How rows are printed by `resume`.
+    pub(crate) rows: Option<RowArgs>,
+    pub(crate) started: String,
+    /// How many times a process went about it.
+    #[serde(default)]
+    pub(crate) tries: u32,
+    /// Requests that were repeated after passing faults, over all tries that ended by themselves.
+    #[serde(default)]
+    pub(crate) retries: Retries,
+    /// Set just before the task is submitted: from here on there may be one.
+    pub(crate) submitted: Option<String>,
+    pub(crate) task: Option<String>,
+    /// When the task was seen to be done.
+    #[serde(default)]
+    pub(crate) exported: Option<String>,
+    /// Rows that the service says it exported, once the task is done.
+    #[serde(default)]
+    pub(crate) matched: Option<u64>,
+    /// Listed once the task is done.
+    #[serde(default)]
+    pub(crate) listed: Option<String>,
+    /// What was listed.
+    pub(crate) objects: Option<Vec<ObjectRecord>>,
+    /// Set when all rows are printed and proven; of a fetch, when all objects have landed.
+    pub(crate) finished: Option<Finished>,
+    /// Set when the objects were deleted from TOS.
+    #[serde(default)]
+    pub(crate) cleaned: Option<String>,
+}
+
+/// How often the services were asked again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Retries {
+    pub(crate) vikingdb: u64,
+    pub(crate) tos: u64,
+}
+
+impl Receipt {
+    /// Of a folder in which nothing was done yet.
+    pub(crate) fn new(run: &str, request: Request, rows: Option<RowArgs>) -> Self {
+        Self {
+            schema: RECEIPT_SCHEMA,
+            version: VERSION.to_owned(),
+            run: run.to_owned(),
+            request,
+            rows,
+            started: now(),
+            tries: 0,
+            retries: Retries::default(),
+            submitted: None,
+            task: None,
+            exported: None,
+            matched: None,
+            listed: None,
+            objects: None,
+            finished: None,
+            cleaned: None,
+        }
+    }
+}
+
+/// The proof at the end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Finished {
+    pub(crate) at: String,
+    /// The version of the program that finished it.
+    #[serde(default)]
+    pub(crate) version: String,
+    /// Rows of all objects.
+    pub(crate) rows: Option<u64>,
+    /// Rows printed.
+    pub(crate) rows_printed: Option<u64>,
+}
+
+impl Finished {
+    /// As of now.
+    pub(crate) fn now(rows: Option<u64>, rows_printed: Option<u64>) -> Self {
+        Self { at: now(), version: VERSION.to_owned(), rows, rows_printed }
+    }
+}
+
+/// The time of this moment for a receipt.
+pub(crate) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
