@@ -36,7 +36,6 @@ pub(crate) struct Meter {
     objects: AtomicUsize,
     objects_total: AtomicUsize,
     is_to_file: bool,
-    retries: AtomicU64,
     /// Objects that landed, with their places in the receipt and the time.
     landed: Mutex<Vec<(usize, Landed, String)>>,
 }
@@ -53,7 +52,6 @@ impl Meter {
 
     /// Notes what landed, and how, in the receipt.
     pub(crate) fn note(&self, folder: &mut RunFolder) {
-        folder.receipt.retries.tos += self.retries.swap(0, Ordering::Relaxed);
         let mut objects = folder.receipt.objects.as_mut();
         for (place, landed, time) in self.landed().drain(..) {
             if let Some(object) = objects.as_mut().and_then(|objects| objects.get_mut(place)) {
@@ -151,9 +149,9 @@ pub(crate) async fn load(
         let bucket = open()?;
         let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
         let observer = Watch { meter, report, places: &places, landed: landed.as_ref() };
-        let fetched = viking_fetch::fetch(&bucket, &wanted, &folder.path, options, &observer).await;
-        meter.retries.fetch_add(bucket.retries(), Ordering::Relaxed);
-        let changed = changed(fetched?.failed)?;
+        let fetched =
+            viking_fetch::fetch(&bucket, &wanted, &folder.path, options, &observer).await?;
+        let changed = changed(fetched.failed)?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -176,6 +174,7 @@ fn note_missing_checksums(folder: &mut RunFolder) -> Outcome<()> {
             let proof = prove(&folder.path.join(&object.name), &object.remote(), None)?;
             object.crc64 = Some(proof.crc64.to_string());
             object.md5_compared = proof.is_md5_compared;
+            object.landed = folder.landed(object);
         }
     }
     folder.receipt.objects = Some(objects);
@@ -285,6 +284,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let loading = load(&open, &mut folder, &options, &meter, report, None);
     let loaded = meter.show(report, loading).await;
     meter.note(&mut folder);
+    folder.receipt.retries.tos += context.service.take_retries();
     if loaded.is_ok() {
         folder.receipt.finished = Some(Finished::now(None, None));
     }

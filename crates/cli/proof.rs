@@ -100,3 +100,38 @@ fn say_done(context: &Context, folder: &RunFolder, printed: &Printed, going: &Go
             "retries": {"vikingdb": retries.vikingdb, "tos": retries.tos}}),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use viking_reader::FileRows;
+
+    #[test]
+    fn a_difference_of_one_row_is_noticed_wherever_it_is() {
+        let cases = [
+            (Some(10), 0, 10, Some(10), true),
+            (Some(10), 4, 6, Some(6), true),
+            (Some(10), 0, 10, None, true),
+            (Some(10), 0, 9, Some(9), false),
+            (Some(10), 0, 10, Some(9), false),
+            (Some(10), 4, 6, Some(7), false),
+            (None, 0, 10, Some(10), false),
+        ];
+        for (rows, skipped, printed, lines, is_proven) in cases {
+            let rows = FileRows { rows, printed, skipped, is_over_memory: false };
+            let mut object = ObjectRecord::from(viking_fetch::RemoteObject {
+                key: "x/0.parquet".to_owned(),
+                name: "0.parquet".to_owned(),
+                size: 1,
+                etag: None,
+            });
+            let compared = compare(&PrintedFile { rows, lines }, &mut object);
+            assert_eq!(compared.is_ok(), is_proven, "{rows:?}, {lines:?}");
+            assert_eq!(object.rows_decoded, Some(skipped + printed));
+            if let Err(failure) = compared {
+                assert_eq!(failure.exit, Exit::Data);
+                assert!(failure.error.to_string().starts_with("0.parquet has "), "{failure:?}");
+            }
+        }
+    }
+}

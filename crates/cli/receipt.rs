@@ -1,5 +1,6 @@
 //! `receipt.json`: what was asked for, what became of each object, and the proof at the end.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use viking_fetch::RemoteObject;
 
@@ -188,5 +189,10 @@ impl Finished {
 
 /// The time of this moment for a receipt.
 pub(crate) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    time(Timestamp::now())
+}
+
+/// A time for a receipt, in whole seconds.
+pub(crate) fn time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -143,6 +143,7 @@ async fn go_on(context: &Context, mut folder: RunFolder, going: &GoingArgs) -> O
     let work = load_and_print(context, &mut folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await;
     meter.note(&mut folder);
+    folder.receipt.retries.tos += service.take_retries();
     match printed {
         Ok(printed) => prove(context, &mut folder, &printed, going).await,
         Err(failure) => {
@@ -175,12 +176,11 @@ async fn export(
     ]);
     let done = follow(&client, &task, patience, report).await;
     folder.receipt.retries.vikingdb += client.retries();
+    folder.receipt.retries.tos += context.service.take_retries();
     folder.save()?;
     let done = done?;
     folder.receipt.exported = Some(now());
-    let bucket = open()?;
-    let objects = list(&bucket, &spec.to, report).await?;
-    folder.receipt.retries.tos += bucket.retries();
+    let objects = list(&open()?, &spec.to, report).await?;
     if objects.is_empty() {
         refuse_empty(&done, &spec.to)?;
     }

@@ -9,7 +9,7 @@ use viking_fetch::RemoteObject;
 
 use crate::args::RowArgs;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request};
+use crate::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request, time};
 
 const RECEIPT: &str = "receipt.json";
 /// The receipt while it is written.
@@ -109,6 +109,12 @@ impl RunFolder {
     /// when they are complete.
     pub(crate) fn has(&self, object: &ObjectRecord) -> bool {
         fs::metadata(self.path.join(&object.name)).is_ok_and(|file| file.len() == object.size)
+    }
+
+    /// When the file of this object was written.
+    pub(crate) fn landed(&self, object: &ObjectRecord) -> Option<String> {
+        let written = fs::metadata(self.path.join(&object.name)).and_then(|file| file.modified());
+        written.ok()?.try_into().ok().map(time)
     }
 
     /// Removes the files of objects that are not what they were when they landed.

@@ -1,6 +1,8 @@
 //! Flags and environment resolved into what the libraries take. The only place that reads the
 //! environment by itself; `args.rs` reads it through clap.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) address: Address,
     pub(crate) allow_http: bool,
     request_timeout: Duration,
+    /// Requests to TOS that were repeated.
+    retry_count: Arc<AtomicU64>,
     keys: Source,
 }
 
@@ -63,6 +67,7 @@ impl Service {
             },
             allow_http: args.allow_http,
             request_timeout: args.request_timeout,
+            retry_count: Arc::default(),
             keys: Source::User(args.profile.clone()),
         }
     }
@@ -135,7 +140,13 @@ impl Service {
         options.allow_http = self.allow_http;
         options.read_timeout = self.request_timeout;
         options.retries = retries.into();
+        options.retry_count = Arc::clone(&self.retry_count);
         Ok(Bucket::open(name, &options)?)
+    }
+
+    /// How many requests to TOS were repeated since this was asked for the last time.
+    pub(crate) fn take_retries(&self) -> u64 {
+        self.retry_count.swap(0, Ordering::Relaxed)
     }
 
     /// The keys as they are now.

@@ -77,6 +77,36 @@ fn the_receipt_tells_how_each_object_was_proven() {
 }
 
 #[test]
+fn the_receipt_tells_the_whole_story_of_a_run() {
+    let faults = ["tos-cut=3", "tos-503=2", "vikingdb-503=2"];
+    let (_service, place) = Service::with_faults(&faults);
+    let run = place.run(&[&RUN[..], &["-n", "1"]].concat()).ok();
+    assert_eq!(run.stdout.lines().count(), 1);
+    assert_eq!(receipt(&place, "run")["finished"], Value::Null, "one row is not the whole run");
+    let whole = place.run(&RUN).ok();
+    assert_eq!(whole.stdout, example_rows());
+    let story = receipt(&place, "run");
+    assert_eq!((&story["schema"], &story["tries"]), (&Value::from(1), &Value::from(2)));
+    let repeated = |service: &str| story["retries"][service].as_u64().unwrap();
+    assert!(repeated("vikingdb") == 2 && repeated("tos") == 5, "{}", story["retries"]);
+    let all = repeated("vikingdb") + repeated("tos");
+    assert!(whole.stderr.contains(&format!("{all} requests repeated")), "{}", whole.stderr);
+    let times = ["started", "submitted", "exported", "listed"].map(|key| story[key].to_string());
+    assert!(times.is_sorted() && times.iter().all(|time| time.len() == 22), "{times:?}");
+    assert_eq!(story["finished"]["version"], env!("CARGO_PKG_VERSION"));
+    let (mut rows, objects) = (0, story["objects"].as_array().unwrap());
+    for object in objects {
+        assert!(object["landed"].as_str().unwrap().ends_with('Z'), "{object}");
+        assert_eq!(object["rows"], object["rows_decoded"], "{object}");
+        assert_eq!(object["rows"], object["rows_written"], "{object}");
+        rows += object["rows"].as_u64().unwrap();
+    }
+    assert_eq!((rows, &story["finished"]["rows"]), (21_001, &Value::from(21_001)));
+    assert_eq!(story["finished"]["rows_printed"], 21_001);
+    assert_eq!(story["request"]["collection"], "example");
+}
+
+#[test]
 fn verify_proves_a_folder_again_and_names_what_is_wrong() {
     let place = {
         let (_service, place) = Service::with_faults(&[]);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
@@ -35,6 +35,8 @@ pub struct BucketOptions {
     pub region: String,
     /// How often a request is repeated after a passing fault.
     pub retries: usize,
+    /// Counts the requests and bodies that fail in passing, of all buckets opened with it.
+    pub retry_count: Arc<AtomicU64>,
 }
 
 impl BucketOptions {
@@ -47,6 +49,7 @@ impl BucketOptions {
             read_timeout: Duration::from_secs(30),
             region: region.to_owned(),
             retries: 5,
+            retry_count: Arc::default(),
         }
     }
 }
@@ -58,7 +61,6 @@ pub struct Bucket {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) limiter: Arc<Limiter>,
     keys: Arc<Provider>,
-    retries: Arc<AtomicU64>,
 }
 
 impl Bucket {
@@ -81,7 +83,6 @@ impl Bucket {
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
         let keys = Provider::new(Arc::clone(&options.keys)).ok_or(Error::NoKeys)?;
         let (keys, limiter) = (Arc::new(keys), Arc::new(Limiter::new()));
-        let retries = Arc::<AtomicU64>::default();
         let builder = AmazonS3Builder::new()
             .with_endpoint(&address.url)
             .with_virtual_hosted_style_request(true)
@@ -96,10 +97,10 @@ impl Bucket {
             .with_http_connector(Connector {
                 client: http,
                 limiter: Arc::clone(&limiter),
-                retries: Arc::clone(&retries),
+                retry_count: Arc::clone(&options.retry_count),
             });
         let store = builder.build().map_err(|error| bad(error.to_string()))?;
-        Ok(Self { name: name.to_owned(), store: Arc::new(store), limiter, keys, retries })
+        Ok(Self { name: name.to_owned(), store: Arc::new(store), limiter, keys })
     }
 
     /// Does what `ask` does, and once more with new keys if the ones that it used are over.
@@ -137,12 +138,6 @@ impl Bucket {
         error: &object_store::Error,
     ) -> Error {
         Error::store(action, &self.name, key, error)
-    }
-
-    /// How many requests to this bucket and its clones failed in passing, and were repeated as long as
-    /// [`BucketOptions::retries`] allows it.
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
     }
 
     /// The name of the bucket.

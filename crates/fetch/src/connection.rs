@@ -49,7 +49,7 @@ pub(crate) struct Connector {
     pub(crate) client: reqwest::Client,
     pub(crate) limiter: Arc<Limiter>,
     /// Requests and bodies that failed and are asked for again.
-    pub(crate) retries: Arc<AtomicU64>,
+    pub(crate) retry_count: Arc<AtomicU64>,
 }
 
 impl HttpConnector for Connector {
@@ -57,7 +57,7 @@ impl HttpConnector for Connector {
         Ok(HttpClient::new(Service {
             client: HttpClient::new(self.client.clone()),
             limiter: Arc::clone(&self.limiter),
-            retries: Arc::clone(&self.retries),
+            retry_count: Arc::clone(&self.retry_count),
         }))
     }
 }
@@ -83,7 +83,7 @@ fn service_crc64(response: &HttpResponse) -> Option<u64> {
 struct Service {
     client: HttpClient,
     limiter: Arc<Limiter>,
-    retries: Arc<AtomicU64>,
+    retry_count: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -96,9 +96,9 @@ impl HttpService for Service {
             response.extensions_mut().insert(ServiceCrc64(crc64));
         }
         if response.status().is_success() {
-            let retries = Arc::clone(&self.retries);
+            let failed = Arc::clone(&self.retry_count);
             let count = move |error| {
-                retries.fetch_add(1, Ordering::Relaxed);
+                failed.fetch_add(1, Ordering::Relaxed);
                 error
             };
             return Ok(response.map(|body| HttpResponseBody::new(body.map_err(count))));
@@ -122,7 +122,7 @@ impl Service {
     /// Counts an error after which `object_store` asks again.
     fn count(&self, error: &HttpError) {
         if !matches!(error.kind(), HttpErrorKind::Decode | HttpErrorKind::Unknown) {
-            self.retries.fetch_add(1, Ordering::Relaxed);
+            self.retry_count.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

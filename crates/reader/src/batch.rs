@@ -198,8 +198,6 @@ impl BatchReader {
     /// be mixed with the iterator.
     pub(crate) fn next_block(&mut self) -> Result<Option<RecordBatch>, Error> {
         let block = self.decode()?;
-        let rows = block.as_ref().map_or(0, RecordBatch::num_rows) as u64;
-        self.rows_left = self.rows_left.saturating_sub(rows);
         if block.is_none() {
             self.check_end()?;
         }
@@ -219,10 +217,17 @@ impl BatchReader {
         let decoded = guarded(|| decoder.next().transpose());
         let decoded = decoded.map_err(|panic| damaged(&self.file, panic))?;
         let block = decoded.map_err(|error| self.not_decoded(error))?;
-        if block.is_none() {
-            self.decoder = None;
+        match &block {
+            Some(block) => self.count(block.num_rows() as u64)?,
+            None => self.decoder = None,
         }
         Ok(block)
+    }
+
+    fn count(&mut self, rows: u64) -> Result<(), Error> {
+        let more = || damaged(&self.file, "it has more rows than its footer says");
+        self.rows_left = self.rows_left.checked_sub(rows).ok_or_else(more)?;
+        Ok(())
     }
 
     /// A fault of the disk or the network is told apart from one of the file.
@@ -257,7 +262,6 @@ impl BatchReader {
         };
         let batch = block.slice(*used, rows);
         *used += rows;
-        self.rows_left = self.rows_left.saturating_sub(rows as u64);
         batch
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::Compression;
-use viking_reader::{Error, ErrorClass, PrintOptions, Printer};
+use viking_reader::{BatchReader, Error, ErrorClass, PrintOptions, Printer, ReadOptions};
 
 use crate::arrays::{Random, array, data_type};
 use crate::{parquet, simple_rows};
@@ -160,4 +160,36 @@ fn claims_of_a_page_header_are_not_believed() {
     // The header is longer now: what follows it moves, the footer is found from the end.
     let message = print(huge.into()).1.unwrap_err().to_string();
     assert!(message.contains("claims to have 2147483647 bytes"), "{message}");
+}
+
+/// The same pages behind a footer that says the first row group has so many rows.
+fn with_rows_of_first_group(file: &Bytes, rows: i64) -> Bytes {
+    use parquet::file::metadata::{FileMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file).unwrap();
+    let old = metadata.file_metadata();
+    let mut groups = metadata.row_groups().to_vec();
+    let all = old.num_rows() - groups[0].num_rows() + rows;
+    groups[0] = groups[0].clone().into_builder().set_num_rows(rows).build().unwrap();
+    let (keys, created_by) = (old.key_value_metadata().cloned(), old.created_by().map(Into::into));
+    let schema = old.schema_descr_ptr();
+    let new = FileMetaData::new(old.version(), all, created_by, keys, schema, None);
+    let new = parquet::file::metadata::ParquetMetaDataBuilder::new(new).set_row_groups(groups);
+    let footer_bytes = u32::from_le_bytes(file[file.len() - 8..][..4].try_into().unwrap());
+    let mut changed = file[..file.len() - 8 - footer_bytes as usize].to_vec();
+    ParquetMetaDataWriter::new(&mut changed, &new.build()).finish().unwrap();
+    changed.into()
+}
+
+#[test]
+fn rows_that_the_footer_does_not_know_and_rows_that_only_it_knows_are_damage() {
+    let file = parquet(&[simple_rows(0, 300)], 100, Compression::SNAPPY);
+    assert!(print(with_rows_of_first_group(&file, 100)).1.is_ok());
+    for (rows, words) in [(99, "more rows than its footer says"), (101, "are missing")] {
+        let file = with_rows_of_first_group(&file, rows);
+        let message = print(file.clone()).1.unwrap_err().to_string();
+        assert!(message.contains(words), "{rows}: {message}");
+        let reader = BatchReader::from_source("f", Arc::new(file), &ReadOptions::default());
+        let batches: Result<Vec<_>, _> = reader.unwrap().collect();
+        assert!(batches.unwrap_err().to_string().contains(words));
+    }
 }
