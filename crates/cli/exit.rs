@@ -119,6 +119,9 @@ fn refusal_hint(code: &str) -> Option<&'static str> {
             "check the access key, the secret key and --region; all parts must come from one key pair"
         }
         "InvalidTimestamp" => "check the clock of this machine: signatures are good for 15 minutes",
+        "ExpiredToken" | "InvalidSecurityToken" => {
+            "the temporary keys are over; get new ones and go on"
+        }
         "1000002" | "LackPolicy" | "AccessDenied" => {
             "the key needs permission for VikingDB on this collection"
         }

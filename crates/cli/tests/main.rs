@@ -4,6 +4,7 @@
 
 mod doctor;
 mod errors;
+mod interruptions;
 mod kills;
 mod pipeline;
 mod program;

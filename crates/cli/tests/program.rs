@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -159,17 +160,24 @@ impl Drop for Service {
     }
 }
 
-/// A TOS inside the test, to put objects into and to count what it sends.
+/// A VikingDB and TOS inside the test, to put objects into, to count what is sent, to take the network away.
 pub(crate) struct Tos {
     pub(crate) emulator: Emulator,
     _runtime: Runtime,
 }
 
 impl Tos {
+    /// Without collections.
     pub(crate) fn start(faults: &[&str]) -> Self {
+        Self::serving(Path::new("nowhere"), faults)
+    }
+
+    /// With the collections in a folder, whose tasks take their time.
+    pub(crate) fn serving(collections: &Path, faults: &[&str]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
-        let mut options = Options::new(Collections::folder("nowhere"));
+        let mut options = Options::new(Collections::folder(collections));
+        options.state_time = Duration::from_millis(300);
         options.faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let emulator = runtime.block_on(Emulator::start(options)).unwrap();
         Self { emulator, _runtime: runtime }
@@ -181,8 +189,17 @@ impl Tos {
         let mut place = Place::new();
         place.set("VOLCENGINE_ACCESS_KEY", &ready.access_key);
         place.set("VOLCENGINE_SECRET_KEY", &ready.secret_key);
+        place.set("VIKING_EXPORT_ENDPOINT", &ready.vikingdb);
         place.set("VIKING_EXPORT_TOS_ENDPOINT", &ready.tos);
         place
+    }
+
+    /// Gives a place keys that are good until they are ended.
+    pub(crate) fn lend_keys(&self, place: &mut Place) {
+        let keys = self.emulator.temporary_keys(Duration::from_hours(1)).unwrap();
+        place.set("VOLCENGINE_ACCESS_KEY", &keys.access_key);
+        place.set("VOLCENGINE_SECRET_KEY", &keys.secret_key);
+        place.set("VOLCENGINE_SESSION_TOKEN", &keys.session_token);
     }
 }
 
