@@ -9,11 +9,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::program::{Place, Tos, example, example_rows};
+use crate::secrets::search;
 
 const RUN: [&str; 9] =
     ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run", "-o", "rows.jsonl"];
 const RESUME: [&str; 4] = ["resume", "run", "-o", "rows.jsonl"];
-const SLOWLY: [&str; 4] = ["--jobs", "1", "--retries", "1"];
+const SLOWLY: [&str; 5] = ["--jobs", "1", "--retries", "1", "-vv"];
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
@@ -88,6 +89,7 @@ fn interrupt(stage: Stage, interruption: Interruption, go_on: &[&str]) {
     let mut said = reach(stage, &place, &mut stderr);
     interruption.strike(&child, &tos);
     stderr.read_to_string(&mut said).unwrap();
+    search(&said);
     let (code, words) = interruption.outcome();
     assert_eq!(child.wait().unwrap().code(), code, "{case}: {said}");
     assert!(said.contains(words), "{case}: {said}");
@@ -115,9 +117,13 @@ fn interrupt(stage: Stage, interruption: Interruption, go_on: &[&str]) {
 fn at_every_stage(interruption: Interruption) {
     let stages =
         [Stage::Submitting, Stage::Pending, Stage::Listing, Stage::Downloading, Stage::Printing];
-    for (stage, go_on) in stages.into_iter().zip([&RUN[..], &RESUME].into_iter().cycle()) {
-        interrupt(stage, interruption, go_on);
-    }
+    let ways = [&RUN[..], &RESUME].into_iter().cycle();
+    // Most of the time is spent waiting.
+    std::thread::scope(|scope| {
+        for (stage, go_on) in stages.into_iter().zip(ways) {
+            scope.spawn(move || interrupt(stage, interruption, go_on));
+        }
+    });
 }
 
 #[test]

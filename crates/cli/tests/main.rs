@@ -10,6 +10,7 @@ mod pipeline;
 mod program;
 mod remote;
 mod rows;
+mod secrets;
 mod signals;
 mod talk;
 mod transfer;

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use viking_emulator::{Collections, Emulator, Options};
 
+use crate::secrets;
+
 /// Where a test works: an empty folder, which is also the home folder.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
@@ -46,10 +48,22 @@ impl Ended {
 
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
-        Self {
+        let ended = Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        secrets::search(&ended.stdout);
+        secrets::search(&ended.stderr);
+        ended
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A test that has failed already says enough.
+        if !std::thread::panicking() {
+            secrets::search_files(self.folder.path());
         }
     }
 }
@@ -70,6 +84,9 @@ impl Place {
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
+        if name.contains("SECRET") || name.contains("TOKEN") {
+            secrets::learn(value);
+        }
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
@@ -135,7 +152,8 @@ impl Service {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        secrets::learn(ready["secret_key"].as_str().unwrap());
         Self { child, ready, _stdout: stdout }
     }
 

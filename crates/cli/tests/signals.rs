@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::program::{Ended, Place, Service, example, example_rows};
+use crate::secrets::search;
 
 const RUN: [&str; 7] = ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run"];
 
@@ -36,6 +37,7 @@ fn stop_at(place: &Place, words: &str, signal: Signal) -> Ended {
     let mut said = wait_for(&mut stderr, words);
     send(&child, signal);
     stderr.read_to_string(&mut said).unwrap();
+    search(&said);
     let output = child.wait_with_output().unwrap();
     Ended { stderr: said, ..Ended::from(output) }
 }
