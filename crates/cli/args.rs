@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 use viking_fetch::Jobs;
 
+use crate::receipt::VERSION;
 use crate::values::{
     ApiArg, BinaryArg, FileTypeArg, Format, NonFiniteArg, NullsArg, NumberOrString, ProgressForm,
     Vectors, VerifyArg, When, jobs, part_size, size, time,
@@ -16,7 +17,7 @@ use crate::values::{
 
 /// Export a VikingDB collection and stream its rows as JSON Lines.
 #[derive(Debug, Parser)]
-#[command(name = "viking-export", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "viking-export", version = VERSION, arg_required_else_help = true, max_term_width = 100)]
 #[command(
     after_help = "Keys are read from VOLCENGINE_ACCESS_KEY and VOLCENGINE_SECRET_KEY (and VOLCENGINE_SESSION_TOKEN).\n\
     Exit codes: 0 done, 2 usage, 3 keys or permission, 4 not found, 5 task failed, 6 task not finished,\n\
@@ -72,8 +73,8 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
-    /// Print the man page
-    Man,
+    /// Print a man page
+    Man(ManArgs),
     /// Serve a local VikingDB and TOS
     #[cfg(feature = "embedded")]
     Emulator(EmulatorArgs),
@@ -118,10 +119,22 @@ pub(crate) struct ServiceArgs {
     #[arg(long, global = true, env = "VOLCENGINE_REGION", default_value = "cn-beijing")]
     pub(crate) region: String,
     /// The address of VikingDB, if it is not the region's own
-    #[arg(long, global = true, value_name = "URL", env = "VIKING_EXPORT_ENDPOINT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "VIKING_EXPORT_ENDPOINT",
+        hide_env_values = true
+    )]
     pub(crate) endpoint: Option<String>,
     /// The address of TOS without the bucket, if it is not the region's own
-    #[arg(long, global = true, value_name = "URL", env = "VIKING_EXPORT_TOS_ENDPOINT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "VIKING_EXPORT_TOS_ENDPOINT",
+        hide_env_values = true
+    )]
     pub(crate) tos_endpoint: Option<String>,
     /// The generation of VikingDB's interface
     #[arg(
@@ -181,12 +194,16 @@ pub(crate) struct TransferArgs {
     pub(crate) retries: u8,
 }
 
+/// Positional arguments stay with those that have no heading, whatever stands around them.
+const ARGUMENTS: Option<&str> = None;
+
 /// What to export.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Export")]
 #[command(group(clap::ArgGroup::new("which").args(["all", "filter"]).required(true)))]
 pub(crate) struct ExportArgs {
     /// The collection
+    #[arg(help_heading = ARGUMENTS)]
     pub(crate) collection: String,
     /// Export every row
     #[arg(long)]
@@ -276,10 +293,10 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) export: ExportArgs,
     /// The run folder; a folder of an equal run is gone on with
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub(crate) dir: Option<PathBuf>,
     /// Only tell what would be exported, and where to
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
@@ -299,15 +316,21 @@ pub(crate) struct ResumeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct GoingArgs {
     /// Remove the data files once their rows are printed and proven
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     pub(crate) discard: bool,
     /// Delete the objects from TOS once their rows are printed and proven
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     pub(crate) clean: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
     /// How far objects are downloaded ahead of the rows that are printed
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = size,
+        help_heading = "Transfer"
+    )]
     pub(crate) ahead: NonZeroU64,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -373,6 +396,12 @@ pub(crate) struct CompletionsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The page of this verb; of the whole program if left out
+    pub(crate) verb: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// A collection to look at
     pub(crate) collection: Option<String>,
@@ -435,8 +464,6 @@ pub(crate) struct FetchArgs {
     /// The task that wrote them
     #[arg(long, value_name = "ID")]
     pub(crate) task: Option<String>,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
     /// The folder for the files
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
@@ -445,6 +472,8 @@ pub(crate) struct FetchArgs {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
 }
 
 #[derive(Debug, Args)]
@@ -456,11 +485,11 @@ pub(crate) struct CatArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) task: Option<String>,
     #[command(flatten)]
-    pub(crate) patience: Patience,
-    #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
 }
 
 #[derive(Debug, Args)]

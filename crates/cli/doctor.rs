@@ -77,6 +77,8 @@ pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> 
         }
     }
     findings.add("disk", disk(&args.dir))?;
+    // It was told above.
+    drop(context.service.take_open_key_file());
     match findings.failed {
         None => Ok(()),
         Some(exit) => Err(Failure::say(exit, "something is wrong; the lines above say what to do")),

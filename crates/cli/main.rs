@@ -12,6 +12,7 @@ mod download;
 mod embedded;
 mod exit;
 mod files;
+mod help;
 mod output;
 mod places;
 mod printing;
@@ -33,14 +34,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use viking_api::Client;
 
-use args::{Cli, Command, CompletionsArgs, ConfigArgs, ConfigCommand, TalkArgs};
+use args::{Cli, Command, ConfigArgs, ConfigCommand, TalkArgs};
 use exit::{Exit, Failure, Outcome};
-use output::print_text;
 use printing::Stop;
 use report::Report;
 use settings::Service;
@@ -122,12 +122,18 @@ fn main() -> ExitCode {
         Command::Config(ConfigArgs { command: ConfigCommand::Show(args) }) => {
             settings_file::show(&context, innermost(&matches), &file, args)
         }
-        Command::Completions(args) => completions(args),
-        Command::Man => man(),
+        Command::Completions(args) => help::completions(args),
+        Command::Man(args) => help::man(args),
         _ => runtime.block_on(until_stopped(Arc::clone(&context), cli)),
     };
     // A write that is stuck in a full pipe must not hold the program.
     runtime.shutdown_background();
+    if let Some(file) = context.service.take_open_key_file() {
+        let file = file.display();
+        context
+            .report
+            .warn(&format!("{file} holds keys and can be read by others: chmod 600 {file}"));
+    }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -140,7 +146,7 @@ fn main() -> ExitCode {
 /// Reads the command line, with the user's settings file behind it.
 fn parse() -> Outcome<(Cli, ArgMatches, SettingsFile)> {
     let file = SettingsFile::load()?;
-    let matches = file.apply(Cli::command()).get_matches();
+    let matches = file.apply(help::command()).get_matches();
     // It says itself what is wrong, and ends the program.
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     Ok((cli, matches, file))
@@ -149,20 +155,6 @@ fn parse() -> Outcome<(Cli, ArgMatches, SettingsFile)> {
 /// What was typed behind the last verb, flags before it included.
 fn innermost(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
-}
-
-fn completions(args: &CompletionsArgs) -> Outcome<()> {
-    let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "viking-export", &mut text);
-    print_text(&String::from_utf8_lossy(&text))
-}
-
-fn man() -> Outcome<()> {
-    let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut text)
-        .map_err(|error| Failure::new(Exit::Bug, error))?;
-    print_text(&String::from_utf8_lossy(&text))
 }
 
 /// Does the work until it is done or a signal comes.
@@ -196,12 +188,16 @@ async fn until_stopped(context: Arc<Context>, cli: Cli) -> Outcome<()> {
     context.stop.ask();
     context.report.clear();
     context.report.note("stopping", "stopping at the end of a line", serde_json::json!({}));
-    // A second signal leaves at once.
+    let mut word = if exit == Exit::Interrupted { "interrupted" } else { "terminated" };
+    let clean_up = async {
+        // Nothing more is to be learned from it.
+        drop(outcome.await);
+        context.stop.wait_until_idle().await;
+    };
     tokio::select! {
-        _ = tokio::time::timeout(STOP_LIMIT, outcome) => context.stop.wait_until_idle(STOP_LIMIT).await,
-        _ = signals.next() => {}
+        _ = tokio::time::timeout(STOP_LIMIT, clean_up) => {}
+        _ = signals.next() => word = "stopped at once by a second signal",
     }
-    let word = if exit == Exit::Interrupted { "interrupted" } else { "terminated" };
     Err(context.detach.take().into_iter().fold(Failure::say(exit, word), Failure::hint))
 }
 
@@ -234,7 +230,7 @@ async fn verb(context: &Arc<Context>, cli: Cli) -> Outcome<()> {
         Command::Doctor(args) => doctor::doctor(context, args).await,
         Command::Verify(args) => verify::verify(context, args).await,
         // These need no services, and were answered before.
-        Command::Config(_) | Command::Completions(_) | Command::Man => Ok(()),
+        Command::Config(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
         #[cfg(feature = "embedded")]
         Command::Emulator(args) => embedded::serve(args).await,
     }

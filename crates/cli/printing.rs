@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use viking_fetch::Lead;
@@ -41,10 +41,9 @@ impl Stop {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Waits until nothing prints any more, or as long as `limit`.
-    pub(crate) async fn wait_until_idle(&self, limit: Duration) {
-        let start = Instant::now();
-        while self.printers.load(Ordering::Acquire) > 0 && start.elapsed() < limit {
+    /// Waits until nothing prints any more.
+    pub(crate) async fn wait_until_idle(&self) {
+        while self.printers.load(Ordering::Acquire) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -152,7 +152,9 @@ impl RunFolder {
 /// The receipt of a folder as it is on the disk.
 pub(crate) fn read(path: &Path) -> Outcome<Receipt> {
     let file = path.join(RECEIPT);
-    let text = fs::read(&file).map_err(|error| cannot("read", &file, error))?;
+    let text = fs::read(&file).map_err(|error| {
+        cannot("read", &file, error).hint("name the folder that a run or a fetch made")
+    })?;
     let receipt: Receipt = serde_json::from_slice(&text).map_err(|error| {
         Failure::new(Exit::Data, error).context(format!("{} cannot be understood", file.display()))
     })?;

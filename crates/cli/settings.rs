@@ -1,8 +1,9 @@
 //! Flags and environment resolved into what the libraries take. The only place that reads the
 //! environment by itself; `args.rs` reads it through clap.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     request_timeout: Duration,
     /// Requests to TOS that were repeated.
     retry_count: Arc<AtomicU64>,
+    /// A file of keys that others may read, if keys were taken from it.
+    open_key_file: Arc<Mutex<Option<PathBuf>>>,
     keys: Source,
 }
 
@@ -68,6 +71,7 @@ impl Service {
             allow_http: args.allow_http,
             request_timeout: args.request_timeout,
             retry_count: Arc::default(),
+            open_key_file: Arc::default(),
             keys: Source::User(args.profile.clone()),
         }
     }
@@ -153,8 +157,21 @@ impl Service {
     pub(crate) fn keys(&self, purpose: Purpose) -> Outcome<KeySet> {
         match &self.keys {
             Source::Given(keys) => Ok(keys.clone()),
-            Source::User(_) => self.chain(purpose).find(),
+            Source::User(_) => {
+                let keys = self.chain(purpose).find()?;
+                self.open_file().clone_from(&keys.open_file);
+                Ok(keys)
+            }
         }
+    }
+
+    /// A file of keys that others may read, if keys were taken from it.
+    pub(crate) fn take_open_key_file(&self) -> Option<PathBuf> {
+        self.open_file().take()
+    }
+
+    fn open_file(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.open_key_file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn chain(&self, purpose: Purpose) -> Chain {

@@ -60,9 +60,9 @@ pub(crate) fn size(text: &str) -> Result<NonZeroU64, String> {
 }
 
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let time: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    let time = Duration::try_from(time).ok().filter(|time| !time.is_zero());
-    time.ok_or_else(|| "it must be more than nothing".to_owned())
+    let time = text.parse().ok().and_then(|time: SignedDuration| Duration::try_from(time).ok());
+    let time = time.filter(|time| !time.is_zero());
+    time.ok_or_else(|| "it must be a time such as 90s, 15m or 2h".to_owned())
 }
 
 /// Parts below a mebibyte would be mostly requests.

@@ -4,6 +4,7 @@
 
 mod doctor;
 mod errors;
+mod help;
 mod interruptions;
 mod kills;
 mod pipeline;
@@ -13,4 +14,5 @@ mod rows;
 mod secrets;
 mod signals;
 mod talk;
+mod terminal;
 mod transfer;

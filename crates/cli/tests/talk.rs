@@ -55,15 +55,6 @@ fn flags_stand_before_or_after_the_verb() {
 }
 
 #[test]
-fn help_has_examples_and_the_version_is_told() {
-    let place = Place::new();
-    assert!(place.run(&["--help"]).ok().stdout.contains("Examples:"));
-    assert!(!place.run(&["-h"]).ok().stdout.contains("Examples:"));
-    assert!(place.run(&["--version"]).ok().stdout.starts_with("viking-export 0."));
-    place.run(&["run", "example", "--al", "--to", "tos://demo/x"]).fails(2, &["--all"]);
-}
-
-#[test]
 fn settings_come_from_flag_environment_file_and_default_in_this_order() {
     let mut place = Place::new();
     let folder = place.path(".config/viking-export");
@@ -101,17 +92,97 @@ fn settings_come_from_flag_environment_file_and_default_in_this_order() {
 }
 
 #[test]
-fn completions_and_the_man_page_come_from_the_same_definitions() {
-    let place = Place::new();
-    for shell in ["bash", "zsh", "fish", "powershell"] {
-        let text = place.run(&["completions", shell]).ok().stdout;
-        assert!(text.contains("--part-size") || text.contains("part-size"), "{shell}");
+fn more_is_said_when_asked_and_debug_detail_only_then() {
+    let (_service, place) = crate::program::Service::with_faults(&["tos-503=1"]);
+    let run = ["run", "example", "--all", "--to", "tos://demo/x"];
+    let plain = place.run(&run).ok().stderr;
+    let more = place.run(&[&run[..], &["-v"]].concat()).ok().stderr;
+    let most = place.run(&[&run[..], &["-vv"]].concat()).ok().stderr;
+    assert!(!plain.contains("viking_api") && !plain.contains("DEBUG"), "{plain}");
+    assert!(!more.contains("DEBUG"), "{more}");
+    assert!(most.contains("DEBUG viking_api::client: request call=\"task/create\""), "{most}");
+    let quiet = place.run(&["run", "nope", "--all", "--to", "tos://demo/x", "-q"]);
+    let quiet = quiet.fails(4, &["error: ", "nope", "request id"]).stderr;
+    assert!(quiet.starts_with("error: "), "{quiet}");
+}
+
+#[test]
+fn answers_for_programs_carry_their_schema_version() {
+    let (_service, place) = crate::program::Service::with_faults(&[]);
+    place.run(&["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run"]).ok();
+    let task = place.run(&["list", "example"]).ok().stdout;
+    let task = task.split_whitespace().next().unwrap();
+    let verbs: [&[&str]; 8] = [
+        &["status", task],
+        &["list", "example"],
+        &["schema", "run"],
+        &["count", "run"],
+        &["verify", "run"],
+        &["doctor", "example"],
+        &["config", "show"],
+        &["count", "tos://demo/x"],
+    ];
+    for verb in verbs {
+        let said = place.run(&[verb, &["--json"]].concat()).ok().stdout;
+        assert!(!said.is_empty(), "{verb:?}");
+        for line in said.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["schema"], 1, "{verb:?}: {line}");
+        }
     }
-    let man = place.run(&["man"]).ok().stdout;
-    assert!(
-        man.contains(".TH viking\\-export") || man.contains(".TH viking-export"),
-        "{}",
-        &man[..200]
-    );
-    place.run(&["completions", "tcsh"]).fails(2, &["bash"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_keys_that_others_may_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let service = crate::program::Service::start(&[]);
+    let mut place = Place::at(&service);
+    let keys = (service.text("access_key"), service.text("secret_key"));
+    place.set("VOLCENGINE_ACCESS_KEY", "");
+    place.set("VOLCENGINE_SECRET_KEY", "");
+    let file = place.path(".volc/credentials");
+    std::fs::create_dir(place.path(".volc")).unwrap();
+    let ini = format!("[default]\naccess_key_id = {}\nsecret_access_key = {}\n", keys.0, keys.1);
+    std::fs::write(&file, ini).unwrap();
+    for (mode, is_warned) in [(0o644, true), (0o640, true), (0o600, false)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let said = place.run(&["list", "example"]).ok().stderr;
+        let warned = said.contains("warning:") && said.contains("chmod 600");
+        assert_eq!(warned, is_warned, "{mode:o}: {said}");
+    }
+}
+
+#[test]
+fn a_task_that_does_not_move_is_named_as_stalled_and_can_be_given_up() {
+    let (_service, place) = crate::program::Service::with_faults(&["task-stuck"]);
+    let task = place.run(&["submit", "example", "--all", "--to", "tos://demo/x"]).ok().stdout;
+    let task = task.trim();
+    let patience = ["--stall", "200ms", "--timeout", "1s"];
+    for verb in
+        [&["wait", task][..], &["fetch", "--task", task, "--dir", "d"], &["cat", "--task", task]]
+    {
+        let stalled = place.run(&[verb, &patience].concat());
+        let stalled = stalled.fails(6, &["warning:", "has not moved for", "viking-export wait"]);
+        assert_eq!(stalled.stderr.matches("has not moved").count(), 1, "{}", stalled.stderr);
+    }
+    let quiet = place.run(&["wait", task, "--stall", "10m", "--timeout", "300ms"]).fails(6, &[]);
+    assert!(!quiet.stderr.contains("moved"), "{}", quiet.stderr);
+    place.run(&["wait", task, "--stall", "0s"]).fails(2, &["--stall", "90s"]);
+    place.run(&["wait", task, "--timeout=-3s"]).fails(2, &["--timeout"]);
+}
+
+#[test]
+fn a_task_that_waits_for_a_yes_tells_the_command_for_it() {
+    let (_service, place) = crate::program::Service::with_faults(&["task-confirm"]);
+    let run = ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run"];
+    let waiting = place.run(&run).fails(6, &["confirm"]).stderr;
+    let task = place.run(&["list", "example"]).ok().stdout;
+    let task = task.split_whitespace().next().unwrap();
+    assert!(waiting.contains(&format!("viking-export confirm {task}")), "{waiting}");
+    place.run(&["wait", task]).fails(6, &[&format!("viking-export confirm {task}")]);
+    place.run(&["confirm", task]).ok();
+    place.run(&["confirm", task]).fails(2, &["1000006"]);
+    assert_eq!(place.run(&["resume", "run"]).ok().stdout.lines().count(), 21_001);
+    assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1);
 }
