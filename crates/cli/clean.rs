@@ -47,6 +47,9 @@ async fn delete(
         service.go_to(address);
     }
     let bucket = service.bucket(from.bucket(), RETRIES)?;
+    let count = objects.len();
+    let fields = json!({"from": from.to_string(), "objects": count});
+    context.report.note("clean", &format!("deleting {count} objects below {from}"), fields);
     let mut left = 0;
     for object in objects {
         if !bucket.delete(object).await? {

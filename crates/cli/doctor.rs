@@ -9,6 +9,7 @@ use viking_api::{Client, TaskState, TosPath};
 use crate::Context;
 use crate::args::DoctorArgs;
 use crate::credentials::Purpose;
+use crate::download::note_listing;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
 use crate::values::ApiArg;
@@ -61,7 +62,7 @@ impl Findings {
 pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> {
     let mut findings = Findings { as_json: args.json, failed: None };
     let has_keys = keys(context, &mut findings)?;
-    match context.service.client() {
+    match context.client() {
         Ok(client) => {
             let lists_all = context.service.address.api == ApiArg::V1;
             vikingdb(&client, args, has_keys, lists_all, &mut findings).await?;
@@ -185,6 +186,7 @@ fn clock(time: Option<jiff::Timestamp>) -> Found {
 async fn tos(context: &Context, to: &TosPath) -> Found {
     let looked = async {
         let bucket = context.service.bucket(to.bucket(), 1)?;
+        note_listing(to, &context.report);
         let listing = bucket.list(to.prefix()).await?;
         match listing.objects.first() {
             None => Ok(format!(

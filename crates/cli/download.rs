@@ -92,13 +92,18 @@ impl Meter {
     }
 }
 
+/// Says what the wait is for.
+pub(crate) fn note_listing(from: &TosPath, report: &Report) {
+    report.note("list", &format!("listing {from}"), json!({"from": from.to_string()}));
+}
+
 /// Lists the objects below `from`.
 pub(crate) async fn list(
     bucket: &Bucket,
     from: &TosPath,
     report: &Report,
 ) -> Outcome<Vec<ObjectRecord>> {
-    report.note("list", &format!("listing {from}"), json!({"from": from.to_string()}));
+    note_listing(from, report);
     let listing = bucket.list(from.prefix()).await?;
     let bytes: u64 = listing.objects.iter().map(|object| object.size).sum();
     let count = listing.objects.len();

@@ -11,6 +11,7 @@ use crate::args::{
     CancelArgs, ConfirmArgs, ExportArgs, ListArgs, Patience, ShowTaskArgs, SubmitArgs, TalkArgs,
     TaskArgs,
 };
+use crate::download::note_listing;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
 use crate::places::RETRIES;
@@ -83,6 +84,7 @@ pub(crate) async fn check(context: &Context, client: &Client, spec: &ExportSpec)
     let fields = json!({"collection": collection.name, "rows": collection.rows});
     context.report.note("collection", &text, fields);
     let bucket = context.service.bucket(spec.to.bucket(), RETRIES)?;
+    note_listing(&spec.to, &context.report);
     match bucket.list(spec.to.prefix()).await {
         Ok(listing) if listing.objects.is_empty() => Ok(()),
         Ok(listing) => {

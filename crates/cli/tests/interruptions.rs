@@ -63,15 +63,19 @@ impl Interruption {
 
 /// Waits until a run is at a stage; what it said meanwhile.
 fn reach(stage: Stage, place: &Place, stderr: &mut impl BufRead) -> String {
-    let words = match stage {
-        Stage::Submitting => "submitting",
-        Stage::Pending => "waiting for task",
-        Stage::Listing => "listing",
-        Stage::Downloading | Stage::Printing => "landed",
+    let words: &[&str] = match stage {
+        Stage::Submitting => &["submitting"],
+        Stage::Pending => &["waiting for task"],
+        // The place is listed before the task is created, too.
+        Stage::Listing => &["waiting for task", "listing"],
+        Stage::Downloading | Stage::Printing => &["landed"],
     };
     let mut said = String::new();
-    while !said.contains(words) {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{stage:?} never came: {said}");
+    for words in words {
+        let before = said.len();
+        while !said[before..].contains(words) {
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "{stage:?} never came: {said}");
+        }
     }
     while matches!(stage, Stage::Printing) && !place.path("run/.printed.json").exists() {
         std::thread::sleep(Duration::from_millis(5));

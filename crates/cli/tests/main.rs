@@ -7,6 +7,7 @@ mod errors;
 mod help;
 mod interruptions;
 mod kills;
+mod network;
 mod pipeline;
 mod program;
 mod remote;

@@ -93,7 +93,8 @@ fn the_receipt_tells_the_whole_story_of_a_run() {
     assert!(whole.stderr.contains(&format!("{all} requests repeated")), "{}", whole.stderr);
     let times = ["started", "submitted", "exported", "listed"].map(|key| story[key].to_string());
     assert!(times.is_sorted() && times.iter().all(|time| time.len() == 22), "{times:?}");
-    assert_eq!(story["finished"]["version"], env!("CARGO_PKG_VERSION"));
+    let version = story["finished"]["version"].as_str().unwrap();
+    assert!(version.starts_with(env!("CARGO_PKG_VERSION")), "{version}");
     let (mut rows, objects) = (0, story["objects"].as_array().unwrap());
     for object in objects {
         assert!(object["landed"].as_str().unwrap().ends_with('Z'), "{object}");
