@@ -95,7 +95,12 @@ impl From<viking_api::Error> for Failure {
             ErrorClass::Usage => Exit::Usage,
         };
         let hint = match &error {
-            Error::Refused(refusal) => refusal_hint(&refusal.code).map(str::to_owned),
+            Error::Refused(refusal) => refusal_hint(refusal).map(str::to_owned),
+            Error::Failed { .. } => Some(
+                "most often VikingDB may not write to the bucket: allow it once in the console, and keep \
+                 the bucket in the collection's region"
+                    .to_owned(),
+            ),
             Error::NeedsConfirmation { task } => {
                 Some(format!("look at it, then: viking-export confirm {task}"))
             }
@@ -112,9 +117,11 @@ impl From<viking_api::Error> for Failure {
     }
 }
 
+const RATE_LIMITED: &str = "the service limits the rate of calls; try again in a minute";
+
 /// The fix for what VikingDB refuses most.
-fn refusal_hint(code: &str) -> Option<&'static str> {
-    Some(match code {
+fn refusal_hint(refusal: &viking_api::Refusal) -> Option<&'static str> {
+    Some(match refusal.code.as_str() {
         "1000001" | "SignatureDoesNotMatch" | "InvalidAccessKey" => {
             "check the access key, the secret key and --region; all parts must come from one key pair"
         }
@@ -125,14 +132,17 @@ fn refusal_hint(code: &str) -> Option<&'static str> {
         "1000002" | "LackPolicy" | "AccessDenied" => {
             "the key needs permission for VikingDB on this collection"
         }
-        "1000005" => "check the name of the collection and --region",
+        "1000005" | "NotFound.VikingdbCollection" => {
+            "check the name of the collection and --region"
+        }
         "1000019" => {
             "the filter names a field the collection does not have, or one of another type"
         }
-        "1000029" => "the service limits the rate of calls; try again in a minute",
+        "1000029" => RATE_LIMITED,
+        _ if refusal.status == 429 => RATE_LIMITED,
         "1000032" => "VikingDB is not activated for this account in this region",
         "1000033" => "the account is overdue",
-        "1000035" => "check the id of the task and --region",
+        "1000035" | "NotFound.VikingdbTask" => "check the id of the task and --region",
         "ServiceNotFound" | "InvalidActionOrVersion" => "check --region and --endpoint",
         _ => return None,
     })
@@ -203,5 +213,49 @@ impl From<viking_reader::Error> for Failure {
             ErrorClass::Usage => Exit::Usage,
         };
         Self::new(exit, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_most_comes_with_its_fix_in_both_generations() {
+        let cases = [
+            ("1000001", 401, Exit::Denied, "one key pair"),
+            ("SignatureDoesNotMatch", 401, Exit::Denied, "--region"),
+            ("InvalidTimestamp", 400, Exit::Denied, "clock"),
+            ("ExpiredToken", 403, Exit::Denied, "temporary keys are over"),
+            ("1000002", 403, Exit::Denied, "permission"),
+            ("AccessDenied", 403, Exit::Denied, "permission"),
+            ("1000005", 404, Exit::NotFound, "name of the collection"),
+            ("NotFound.VikingdbCollection", 404, Exit::NotFound, "name of the collection"),
+            ("1000035", 404, Exit::NotFound, "id of the task"),
+            ("NotFound.VikingdbTask", 404, Exit::NotFound, "id of the task"),
+            ("1000029", 400, Exit::Transfer, "rate of calls"),
+            ("AccountFlowLimitExceeded", 429, Exit::Transfer, "rate of calls"),
+            ("1000032", 400, Exit::Denied, "not activated"),
+            ("1000033", 400, Exit::Denied, "overdue"),
+            ("ServiceNotFound", 404, Exit::Usage, "--endpoint"),
+        ];
+        for (code, status, exit, words) in cases {
+            let refusal = viking_api::Refusal {
+                call: "task/create",
+                status,
+                code: code.to_owned(),
+                message: "no".to_owned(),
+                request_id: Some("r-1".to_owned()),
+                log_id: Some("l-1".to_owned()),
+                retry_after: None,
+            };
+            let failure = Failure::from(viking_api::Error::Refused(Box::new(refusal)));
+            assert_eq!(failure.exit, exit, "{code}");
+            assert!(failure.hints.iter().any(|hint| hint.contains(words)), "{code}: {failure:?}");
+            let text = failure.error.to_string();
+            for part in [code, "r-1", "l-1"] {
+                assert!(text.contains(part), "{code}: {text}");
+            }
+        }
     }
 }

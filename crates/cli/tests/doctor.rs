@@ -150,7 +150,7 @@ fn v2_of_the_interface_does_a_whole_run() {
     assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1);
     place.run(&["doctor", "example"]).ok();
     line(&place.run(&["doctor"]).ok(), "unknown VikingDB: name a collection");
-    place.run(&["status", "nope"]).fails(4, &["NotFound.VikingdbTask", "request id"]);
+    place.run(&["status", "nope"]).fails(4, &["NotFound.VikingdbTask", "request id", "log id"]);
     place
         .run(&["run", "nope", "--all", "--to", "tos://demo/x"])
         .fails(4, &["NotFound.VikingdbCollection"]);

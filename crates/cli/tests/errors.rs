@@ -45,7 +45,7 @@ fn exit_2_for_a_folder_of_another_request() {
 fn exit_3_for_keys_and_permission() {
     let (service, mut place) = Service::with_faults(&[]);
     place.set("VOLCENGINE_SECRET_KEY", "wrong");
-    place.run(&RUN).fails(3, &["SignatureDoesNotMatch", "request id", "hint:"]);
+    place.run(&RUN).fails(3, &["SignatureDoesNotMatch", "request id", "log id", "hint:"]);
     place
         .run(&["fetch", "tos://demo/x", "--dir", "d"])
         .fails(3, &["SignatureDoesNotMatch", "request id"]);

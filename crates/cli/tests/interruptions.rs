@@ -154,3 +154,23 @@ fn a_lost_network_at_every_stage_is_gone_on_with() {
 fn keys_that_end_at_every_stage_are_replaced_and_gone_on_with() {
     at_every_stage(Interruption::ExpiredToken);
 }
+
+#[test]
+fn a_service_that_crashes_behind_an_accepted_task_is_asked_for_it_later() {
+    let faults = ["create-crash=12000", "tos-slow=10"];
+    let tos = Tos::serving(example().parent().unwrap(), &faults);
+    let place = tos.place();
+    let mut ended = place.run(&RUN);
+    let mut tries = 1;
+    while ended.code == Some(7) {
+        assert!(tries < 10, "{}", ended.stderr);
+        assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
+        tries += 1;
+        ended = place.run(&RESUME);
+    }
+    ended.ok();
+    assert!(tries > 1, "it was not gone for long enough");
+    let rows = std::fs::read_to_string(place.path("rows.jsonl")).unwrap();
+    assert!(rows == example_rows());
+    assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1, "one task");
+}

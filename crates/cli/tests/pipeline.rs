@@ -84,6 +84,33 @@ fn the_same_in_separate_steps_against_a_service_of_its_own() {
 }
 
 #[test]
+fn a_task_is_taken_up_on_another_machine() {
+    for api in ["v1", "v2"] {
+        let service = Service::start(&["--state-time", "200"]);
+        let place = || {
+            let mut place = Place::at(&service);
+            place.set("VIKING_EXPORT_API", api);
+            place
+        };
+        let submitted =
+            place().run(&["submit", "example", "--all", "--to", "tos://demo/exports"]).ok();
+        let task = submitted.stdout.trim();
+        let waiting = place().run(&["status", task, "--json"]).ok().stdout;
+        let waiting: Value = serde_json::from_str(&waiting).unwrap();
+        assert_ne!(waiting["state"], "done", "it goes on by itself");
+        // Each of these is a machine of its own, which knows the task by its id and nothing else.
+        let wrote = place().run(&["wait", task]).ok().stdout;
+        assert_eq!(place().run(&["cat", "--task", task]).ok().stdout, example_rows());
+        let there = place();
+        there.run(&["fetch", "--task", task, "--dir", "files"]).ok();
+        assert_eq!(there.run(&["cat", "files"]).ok().stdout, example_rows());
+        assert_eq!(place().run(&["count", wrote.trim()]).ok().stdout, "21001\n");
+        let tasks = place().run(&["list", "example", "--json"]).ok().stdout;
+        assert_eq!(tasks.lines().count(), 1, "{api}: {tasks}");
+    }
+}
+
+#[test]
 fn a_json_export_goes_the_same_way_to_the_same_rows() {
     let place = Place::new();
     let arguments =
