@@ -179,6 +179,7 @@ fn meaning(error: &viking_fetch::Error) -> (Exit, Option<&'static str>) {
             Some("the temporary keys are over; get new ones and go on")
         }
         Some("RequestTimeTooSkewed") => Some("check the clock of this machine"),
+        Some("NoSuchBucket") => Some("make the bucket, or check its name and --region"),
         Some("CrossRegionAccessError") => Some("the bucket is in another region; check --region"),
         _ if is_full(error) => {
             Some("make room, or take a --dir on another disk, and run the same command again")

@@ -93,10 +93,16 @@ fn say_done(context: &Context, folder: &RunFolder, printed: &Printed, going: &Go
         1 => ", 1 request repeated".to_owned(),
         again => format!(", {again} requests repeated"),
     };
+    let compared = folder.receipt.objects.iter().flatten();
+    let compared = compared.filter(|object| object.crc64_compared).count();
     context.report.note(
         "done",
-        &format!("{rows} rows of {objects} objects to {to} in {seconds:.1} s, counts agree with the footers{again}"),
+        &format!(
+            "{rows} rows of {objects} objects to {to} in {seconds:.1} s; footers, decoded and written rows \
+             agree, {compared} CRC-64 compared{again}"
+        ),
         json!({"rows": rows, "objects": objects, "dir": folder.path.display().to_string(),
+            "crc64_compared": compared,
             "retries": {"vikingdb": retries.vikingdb, "tos": retries.tos}}),
     );
 }

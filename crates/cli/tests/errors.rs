@@ -62,7 +62,9 @@ fn exit_4_for_what_does_not_exist() {
     let (_service, place) = Service::with_faults(&[]);
     place.run(&["run", "nope", "--all", "--to", "tos://demo/x"]).fails(4, &["1000005", "nope"]);
     place.run(&["status", "nope"]).fails(4, &["1000035"]);
-    place.run(&["fetch", "tos://nobucket/x", "--dir", "d"]).fails(4, &["NoSuchBucket"]);
+    place
+        .run(&["fetch", "tos://nobucket/x", "--dir", "d"])
+        .fails(4, &["NoSuchBucket", "make the bucket"]);
     place.run(&["cat", "missing.parquet"]).fails(4, &["missing.parquet"]);
     place.run(&["cat", "*.parquet"]).fails(4, &["*.parquet"]);
     let (_service, place) = Service::with_faults(&["tos-empty-list"]);

@@ -76,6 +76,9 @@ fn every_short_flag_has_a_long_one() {
         let help = place.run(&[verb, "-h"]).ok().stdout;
         for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
             assert!(line.contains("--"), "{verb}: {line}");
+            // Whatever is typed can be read by everybody on the machine.
+            let may_be_secret = ["secret", "token", "password", "access-key"];
+            assert!(!may_be_secret.iter().any(|word| line.contains(word)), "{verb}: {line}");
         }
     }
 }
