@@ -21,7 +21,7 @@ use crate::values::{
 #[command(
     after_help = "Keys are read from VOLCENGINE_ACCESS_KEY and VOLCENGINE_SECRET_KEY (and VOLCENGINE_SESSION_TOKEN).\n\
     Exit codes: 0 done, 2 usage, 3 keys or permission, 4 not found, 5 task failed, 6 task not finished,\n\
-    7 transfer failed, 8 bad data, 9 local disk or output, 130 interrupted."
+    7 transfer failed, 8 bad data, 9 local disk or output, 130 interrupted, 143 terminated; 1 is a bug on our side."
 )]
 #[command(before_long_help = "Examples:\n  \
     viking-export run example --all --to tos://bucket/exports | jq .city\n  \
@@ -321,6 +321,9 @@ pub(crate) struct GoingArgs {
     /// Delete the objects from TOS once their rows are printed and proven
     #[arg(long, help_heading = "Run")]
     pub(crate) clean: bool,
+    /// Create a new task if the run's own failed, was dropped, or was never found
+    #[arg(long, help_heading = "Run")]
+    pub(crate) new_task: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
     /// How far objects are downloaded ahead of the rows that are printed

@@ -26,6 +26,9 @@ struct Printed {
     options: Value,
     rows: u64,
     bytes: u64,
+    /// All rows are there, and the file has its name or is about to get it.
+    #[serde(default)]
+    is_whole: bool,
 }
 
 /// Counts what is printed, and notes it on the disk from time to time.
@@ -37,47 +40,63 @@ pub(crate) struct Checkpoint {
     /// All bytes, those of a row that is not whole yet included.
     bytes: u64,
     saved: Instant,
+    /// Rows are lines, so that they can be told apart in a file.
+    can_go_on: bool,
 }
 
 impl Checkpoint {
-    /// For rows printed to `output` by a run in `folder`; `None` where the format allows no going on.
-    pub(crate) fn new(folder: &Path, output: &Path, options: &RowArgs) -> Option<Self> {
-        if options.format != Format::Jsonl {
-            return None;
-        }
-        let output = std::path::absolute(output).ok()?;
-        let options = serde_json::to_value(options).ok()?;
-        let printed = Printed { output, options, rows: 0, bytes: 0 };
+    /// For rows printed to `output` by a run in `folder`.
+    pub(crate) fn new(folder: &Path, output: &Path, options: &RowArgs) -> io::Result<Self> {
+        // These change how it is done, and not what comes out.
+        let options = RowArgs { threads: None, memory: None, batch_rows: None, ..options.clone() };
+        let can_go_on = options.format == Format::Jsonl;
+        let output = std::path::absolute(output)?;
+        let options = serde_json::to_value(options)?;
+        let printed = Printed { output, options, rows: 0, bytes: 0, is_whole: false };
         let place = folder.join(CHECKPOINT);
-        Some(Self { place, printed, bytes: 0, saved: Instant::now() })
+        Ok(Self { place, printed, bytes: 0, saved: Instant::now(), can_go_on })
     }
 
-    /// Takes up what an earlier run noted of the same output, if `part` still has it all. What is behind it
+    /// What an earlier try noted of the same output.
+    fn noted(&self) -> Option<Printed> {
+        let noted: Printed = serde_json::from_slice(&fs::read(&self.place).ok()?).ok()?;
+        let is_same = noted.output == self.printed.output && noted.options == self.printed.options;
+        is_same.then_some(noted)
+    }
+
+    /// Whether an earlier try has put all rows into `output` and given it its name.
+    pub(crate) fn take_up_whole(&mut self, output: &Path) -> bool {
+        let length = fs::metadata(output).map(|file| file.len()).ok();
+        match self.noted() {
+            Some(noted) if noted.is_whole && Some(noted.bytes) == length => {
+                self.printed = noted;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes up what an earlier try noted of the same output, if `part` still has it all. What is behind it
     /// is cut off: it may not be whole.
-    pub(crate) fn take_up(&mut self, part: &Path) -> io::Result<Option<File>> {
-        let noted = fs::read(&self.place).ok();
-        let noted: Option<Printed> = noted.and_then(|text| serde_json::from_slice(&text).ok());
-        let Some(noted) = noted.filter(|noted| {
-            noted.output == self.printed.output && noted.options == self.printed.options
-        }) else {
-            return Ok(None);
-        };
-        let mut file = match File::options().write(true).open(part) {
-            Ok(file) if file.metadata()?.len() >= noted.bytes => file,
-            Ok(_) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        file.set_len(noted.bytes)?;
-        io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
-        self.bytes = noted.bytes;
-        self.printed = noted;
-        Ok(Some(file))
+    pub(crate) fn take_up(&mut self, part: &mut File) -> io::Result<()> {
+        let noted = self.noted().filter(|_| self.can_go_on);
+        let length = part.metadata()?.len();
+        if let Some(noted) = noted.filter(|noted| noted.bytes <= length) {
+            self.bytes = noted.bytes;
+            self.printed = Printed { is_whole: false, ..noted };
+        }
+        part.set_len(self.bytes)?;
+        io::Seek::seek(part, io::SeekFrom::End(0)).map(drop)
     }
 
     /// Rows that need not be printed again.
     pub(crate) fn rows(&self) -> u64 {
         self.printed.rows
+    }
+
+    /// Counts what was written and is not lines.
+    pub(crate) fn count(&mut self, bytes: u64) {
+        self.bytes += bytes;
     }
 
     /// Counts what was written, with so many ends of lines in it.
@@ -93,6 +112,13 @@ impl Checkpoint {
         self.save(file)
     }
 
+    /// Notes that all rows are there.
+    pub(crate) fn save_whole(&mut self, file: &File, rows: u64) -> io::Result<()> {
+        self.printed.is_whole = true;
+        (self.printed.rows, self.printed.bytes) = (rows, self.bytes);
+        self.save(file)
+    }
+
     /// Notes on the disk what is there.
     pub(crate) fn save(&mut self, file: &File) -> io::Result<()> {
         self.saved = Instant::now();
@@ -105,7 +131,7 @@ impl Checkpoint {
         fs::rename(&part, &self.place)
     }
 
-    /// The output is complete.
+    /// Nothing is left to be done with the output.
     pub(crate) fn remove(&self) {
         // What is left of it speaks of a part file that is gone, and is not believed.
         drop(fs::remove_file(&self.place));

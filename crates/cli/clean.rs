@@ -2,22 +2,23 @@
 
 use serde_json::json;
 use viking_api::TosPath;
-use viking_fetch::RemoteObject;
+use viking_fetch::{RemoteObject, prove};
 
 use crate::Context;
 use crate::args::{CleanArgs, TalkArgs};
+use crate::copy::to_copy;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
 use crate::places::RETRIES;
 use crate::question::ask;
-use crate::receipt::{ObjectRecord, Request, now};
+use crate::receipt::{ObjectRecord, Receipt, Request, now};
 use crate::run_folder::RunFolder;
 
 /// `clean`: asks, then deletes exactly the keys of the receipt.
 pub(crate) async fn clean(context: &Context, talk: &TalkArgs, args: &CleanArgs) -> Outcome<()> {
     let mut folder = RunFolder::open(&args.dir)?;
-    let from = place_of(&folder)?;
-    let objects = proven(&folder)?;
+    let from = folder.receipt.place()?;
+    let objects = finished(&folder)?;
     if args.dry_run {
         let lines: String = objects
             .iter()
@@ -25,15 +26,46 @@ pub(crate) async fn clean(context: &Context, talk: &TalkArgs, args: &CleanArgs) 
             .collect();
         return print_text(&lines);
     }
-    let count = objects.len();
-    ask(talk, &format!("This deletes {count} objects below {from}; what has landed stays here."))?;
+    let here = compare(&folder)?;
+    let (count, dir) = (objects.len(), folder.path.display());
+    let mut what =
+        format!("This deletes {count} objects below {from}; {here} of their files are in {dir}.");
+    if here < count {
+        what += " What is deleted and not there is gone.";
+    }
+    ask(talk, &what).await?;
     delete(context, &mut folder, &from, &objects).await
 }
 
-/// Deletes the objects of a folder whose rows are proven.
+/// Deletes the objects of a folder whose rows were proven just now.
 pub(crate) async fn delete_proven(context: &Context, folder: &mut RunFolder) -> Outcome<()> {
-    let (from, objects) = (place_of(folder)?, proven(folder)?);
+    let (from, objects) = (folder.receipt.place()?, finished(folder)?);
     delete(context, folder, &from, &objects).await
+}
+
+/// Compares the files that are here with their checksums once more, before there is nothing else; how many
+/// there are.
+fn compare(folder: &RunFolder) -> Outcome<usize> {
+    let mut here = 0;
+    for object in folder.receipt.objects.iter().flatten() {
+        let path = folder.path.join(&object.name);
+        if path.exists() {
+            let known = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
+            prove(&path, &object.remote(), known).map_err(|error| {
+                Failure::from(error).hint(
+                    "nothing was deleted; load it again with the command that made the folder",
+                )
+            })?;
+            here += 1;
+        }
+    }
+    // The rows of a run were printed. What a fetch loaded is nowhere else.
+    let is_fetch = matches!(folder.receipt.request, Request::Fetch { .. });
+    if is_fetch && !folder.has_all() {
+        let text = format!("not all files are in {}, so nothing is deleted", folder.path.display());
+        return Err(Failure::say(Exit::Usage, text).hint("load them again with the same fetch"));
+    }
+    Ok(here)
 }
 
 async fn delete(
@@ -67,21 +99,22 @@ async fn delete(
     Ok(())
 }
 
-/// Where the objects of a folder are.
-fn place_of(folder: &RunFolder) -> Outcome<TosPath> {
-    Ok(match &folder.receipt.request {
-        Request::Fetch { from } => TosPath::parse(from)?,
-        Request::Run { to, .. } => TosPath::parse(to)?.below(&folder.receipt.run),
-    })
-}
-
-/// The objects of a folder, if all of them are proven.
-fn proven(folder: &RunFolder) -> Outcome<Vec<RemoteObject>> {
-    if let (Some(objects), Some(_)) = (&folder.receipt.objects, &folder.receipt.finished) {
+/// The objects of a folder, if all of them landed and all its rows are proven.
+fn finished(folder: &RunFolder) -> Outcome<Vec<RemoteObject>> {
+    let Receipt { objects, finished, rows, .. } = &folder.receipt;
+    let has_landed = |object: &ObjectRecord| object.crc64.is_some();
+    if let (Some(objects), Some(_)) = (objects, finished)
+        && objects.iter().all(has_landed)
+    {
         return Ok(objects.iter().map(ObjectRecord::remote).collect());
     }
-    let dir = folder.path.display();
+    let dir = folder.path.display().to_string();
     let text = format!("{dir} is not finished, so nothing is deleted");
-    Err(Failure::say(Exit::Usage, text)
-        .hint(format!("finish it first: viking-export resume {dir}")))
+    let is_partial = rows.as_ref().is_some_and(|rows| rows.limit.is_some() || rows.offset > 0);
+    let way = match (&folder.receipt.request, is_partial) {
+        (Request::Fetch { from }, _) => to_copy(&["fetch", from, "--dir", &dir]),
+        (_, false) => to_copy(&["resume", &dir]),
+        (_, true) => "the same run again, without -n and --offset".to_owned(),
+    };
+    Err(Failure::say(Exit::Usage, text).hint(format!("finish it first: {way}")))
 }

@@ -93,14 +93,16 @@ pub(crate) enum Purpose {
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
     pub(crate) purpose: Purpose,
-    /// The profile that was asked for by name; then the environment is not looked at.
+    /// The profile to take of the vendor's file.
     pub(crate) profile: Option<String>,
+    /// It was asked for now, so the environment is not looked at.
+    pub(crate) is_asked: bool,
 }
 
 impl Chain {
     /// The first set in the order of the README.
     pub(crate) fn find(&self) -> Outcome<KeySet> {
-        if let Some(profile) = &self.profile {
+        if let Some(profile) = self.profile.as_ref().filter(|_| self.is_asked) {
             let path = config_path().ok_or_else(no_home)?;
             return match read_profile(&path, Some(profile))? {
                 Some(keys) => Ok(keys),
@@ -120,7 +122,7 @@ impl Chain {
             }
         }
         if let Some(path) = config_path()
-            && let Some(keys) = read_profile(&path, variable("VOLCENGINE_PROFILE").as_deref())?
+            && let Some(keys) = read_profile(&path, self.fallback_profile().as_deref())?
         {
             return Ok(keys);
         }
@@ -136,6 +138,13 @@ impl Chain {
             "no keys were found in the environment, ~/.volcengine/config.json or ~/.volc",
         )
         .hint(hint))
+    }
+}
+
+impl Chain {
+    /// The profile to take where the environment has no keys.
+    fn fallback_profile(&self) -> Option<String> {
+        self.profile.clone().or_else(|| variable("VOLCENGINE_PROFILE"))
     }
 }
 
@@ -160,10 +169,12 @@ fn from_environment((access, secret, token): Names) -> Outcome<Option<KeySet>> {
         }
         (None, None) => Ok(None),
         (Some(_), None) => {
-            Err(Failure::say(Exit::Denied, format!("{access} is set, but {secret} is not")))
+            Err(Failure::say(Exit::Denied, format!("{access} is set, but {secret} is not"))
+                .hint("set both, or neither: all parts of a key come from one place"))
         }
         (None, Some(_)) => {
-            Err(Failure::say(Exit::Denied, format!("{secret} is set, but {access} is not")))
+            Err(Failure::say(Exit::Denied, format!("{secret} is set, but {access} is not"))
+                .hint("set both, or neither: all parts of a key come from one place"))
         }
     }
 }

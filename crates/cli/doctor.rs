@@ -10,7 +10,7 @@ use crate::Context;
 use crate::args::DoctorArgs;
 use crate::credentials::Purpose;
 use crate::download::note_listing;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, GRANT_FIX, Outcome};
 use crate::output::print_text;
 use crate::values::ApiArg;
 
@@ -61,18 +61,20 @@ impl Findings {
 /// `doctor`: a line for each thing that was looked at. Ends like the first that failed.
 pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> {
     let mut findings = Findings { as_json: args.json, failed: None };
-    let has_keys = keys(context, &mut findings)?;
+    let has_keys = keys(context, "keys of VikingDB", Purpose::Vikingdb, &mut findings)?;
+    let has_tos_keys = keys(context, "keys of TOS", Purpose::Tos, &mut findings)?;
     match context.client() {
         Ok(client) => {
             let lists_all = context.service.address.api == ApiArg::V1;
-            vikingdb(&client, args, has_keys, lists_all, &mut findings).await?;
+            vikingdb(&client, args, lists_all, &mut findings).await?;
         }
         Err(failure) if has_keys => findings.add("VikingDB", Found::Failed(failure))?,
+        // It was told above what is missing.
         Err(_) => {}
     }
     if let Some(to) = &args.to {
         match TosPath::parse(to) {
-            Ok(to) if has_keys => findings.add("TOS", tos(context, &to).await)?,
+            Ok(to) if has_tos_keys => findings.add("TOS", tos(context, &to).await)?,
             Ok(_) => {}
             Err(error) => findings.add("TOS", Found::Failed(error.into()))?,
         }
@@ -86,37 +88,25 @@ pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> 
     }
 }
 
-fn keys(context: &Context, findings: &mut Findings) -> Outcome<bool> {
-    let mut has_keys = true;
-    for (what, purpose) in [("keys of VikingDB", Purpose::Vikingdb), ("keys of TOS", Purpose::Tos)]
-    {
-        let found = match context.service.keys(purpose) {
-            Err(failure) => {
-                has_keys = false;
-                Found::Failed(failure)
-            }
-            Ok(keys) => {
-                let end = if keys.is_temporary() { ", temporary" } else { "" };
-                if let Some(file) = &keys.open_file {
-                    let text = format!("{} can be read by others", file.display());
-                    let fix = format!("chmod 600 {}", file.display());
-                    findings.add(
-                        "key file",
-                        Found::Failed(Failure::say(Exit::Denied, text).hint(fix)),
-                    )?;
-                }
-                Found::Ok(format!("{} from {}{end}", keys.masked(), keys.origin))
-            }
-        };
-        findings.add(what, found)?;
+/// Whether there are keys for this purpose, and where.
+fn keys(context: &Context, what: &str, purpose: Purpose, findings: &mut Findings) -> Outcome<bool> {
+    let keys = match context.service.keys(purpose) {
+        Ok(keys) => keys,
+        Err(failure) => return findings.add(what, Found::Failed(failure)).map(|()| false),
+    };
+    if let Some(file) = &keys.open_file {
+        let text = format!("{} can be read by others", file.display());
+        let fix = format!("chmod 600 {}", file.display());
+        findings.add("key file", Found::Failed(Failure::say(Exit::Denied, text).hint(fix)))?;
     }
-    Ok(has_keys)
+    let end = if keys.is_temporary() { ", temporary" } else { "" };
+    let text = format!("{} from {}{end}", keys.masked(), keys.origin);
+    findings.add(what, Found::Ok(text)).map(|()| true)
 }
 
 async fn vikingdb(
     client: &Client,
     args: &DoctorArgs,
-    has_keys: bool,
     // V2 lists the tasks of one collection only.
     lists_all: bool,
     findings: &mut Findings,
@@ -131,9 +121,6 @@ async fn vikingdb(
     };
     findings.add("address", Found::Ok(client.url().to_owned()))?;
     findings.add("clock", clock(time))?;
-    if !has_keys {
-        return Ok(());
-    }
     let collection = args.collection.as_deref();
     if collection.is_none() && !lists_all {
         let text = "name a collection to see whether it takes these keys";
@@ -162,7 +149,8 @@ async fn vikingdb(
         }
         Some(task) => {
             let why = task.error.as_deref().unwrap_or("no reason is given");
-            Found::Unknown(format!("task {} failed: {why}", task.id))
+            let text = format!("the last export, task {}, failed: {why}", task.id);
+            Found::Failed(Failure::say(Exit::TaskFailed, text).hint(GRANT_FIX))
         }
         None => Found::Unknown("no export has ended yet, so it cannot be told".to_owned()),
     };
@@ -188,21 +176,22 @@ async fn tos(context: &Context, to: &TosPath) -> Found {
         let bucket = context.service.bucket(to.bucket(), 1)?;
         note_listing(to, &context.report);
         let listing = bucket.list(to.prefix()).await?;
-        match listing.objects.first() {
-            None => Ok(format!(
-                "{} can be listed, and has nothing yet below {}",
+        Ok(match listing.objects.first() {
+            None => Found::Unknown(format!(
+                "{} can be listed; nothing is below {} yet, so reading could not be tried",
                 to.bucket(),
                 to.prefix()
             )),
             Some(object) => {
                 // A list alone does not prove that objects can be read.
                 bucket.look(object).await?;
-                Ok(format!("{} objects below {to}, and they can be read", listing.objects.len()))
+                let count = listing.objects.len();
+                Found::Ok(format!("{count} objects below {to}, and they can be read"))
             }
-        }
+        })
     };
     match looked.await {
-        Ok(text) => Found::Ok(text),
+        Ok(found) => found,
         Err(failure) => Found::Failed(failure),
     }
 }

@@ -13,6 +13,7 @@ use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteO
 
 use crate::Context;
 use crate::args::{FetchArgs, Patience, TransferArgs};
+use crate::copy::to_copy;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::count_rows;
 use crate::output::print_text;
@@ -36,8 +37,8 @@ pub(crate) struct Meter {
     objects: AtomicUsize,
     objects_total: AtomicUsize,
     is_to_file: bool,
-    /// Objects that landed, with their places in the receipt and the time.
-    landed: Mutex<Vec<(usize, Landed, String)>>,
+    /// Objects that landed, with their places in the receipt.
+    landed: Mutex<Vec<(usize, Landed)>>,
 }
 
 impl Meter {
@@ -46,21 +47,22 @@ impl Meter {
         Self { is_to_file, ..Self::default() }
     }
 
-    fn landed(&self) -> MutexGuard<'_, Vec<(usize, Landed, String)>> {
+    fn landed(&self) -> MutexGuard<'_, Vec<(usize, Landed)>> {
         self.landed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what landed, and how, in the receipt.
     pub(crate) fn note(&self, folder: &mut RunFolder) {
-        let mut objects = folder.receipt.objects.as_mut();
-        for (place, landed, time) in self.landed().drain(..) {
+        let mut objects = folder.receipt.objects.take();
+        for (place, landed) in self.landed().drain(..) {
             if let Some(object) = objects.as_mut().and_then(|objects| objects.get_mut(place)) {
-                object.landed = Some(time);
+                object.landed = folder.written(object);
                 object.crc64 = Some(landed.crc64.to_string());
                 object.crc64_compared = landed.is_compared;
                 object.md5_compared = landed.is_md5_compared;
             }
         }
+        folder.receipt.objects = objects;
     }
 
     fn progress(&self) -> Progress {
@@ -132,7 +134,7 @@ pub(crate) async fn load(
     report: &Report,
     landed: Option<Sender<usize>>,
 ) -> Outcome<()> {
-    note_missing_checksums(folder)?;
+    compare_landed(folder, report)?;
     let objects = folder.receipt.objects.as_deref().unwrap_or_default();
     meter.objects_total.store(objects.len(), Ordering::Relaxed);
     for place in (0..objects.len()).filter(|&place| folder.has(&objects[place])) {
@@ -171,18 +173,36 @@ pub(crate) async fn load(
     Err(Failure::say(Exit::Data, text).hint("wait until nobody writes there any more"))
 }
 
-/// Files that landed just before a stop have no checksum in the receipt yet.
-fn note_missing_checksums(folder: &mut RunFolder) -> Outcome<()> {
+/// Compares the files that are here with their checksums, but for those that nobody wrote to since. What
+/// is not the object any more is removed, to be loaded again. Files that landed just before a stop have no
+/// checksum in the receipt yet.
+fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> {
     let mut objects = folder.receipt.objects.take().unwrap_or_default();
-    for object in &mut objects {
-        if object.crc64.is_none() && folder.has(object) {
-            let proof = prove(&folder.path.join(&object.name), &object.remote(), None)?;
-            object.crc64 = Some(proof.crc64.to_string());
-            object.md5_compared = proof.is_md5_compared;
-            object.landed = folder.landed(object);
+    for object in objects.iter_mut().filter(|object| folder.has(object)) {
+        let written = folder.written(object);
+        let known: Option<u64> = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
+        if known.is_some() && written.is_some() && object.landed == written {
+            continue;
+        }
+        match prove(&folder.path.join(&object.name), &object.remote(), known) {
+            Ok(proof) => {
+                object.crc64 = Some(proof.crc64.to_string());
+                object.md5_compared = proof.is_md5_compared;
+                object.landed = written;
+            }
+            Err(error @ Error::Damaged { .. }) => {
+                report.warn(&format!("{error}; it is loaded again"));
+                folder.remove(object)?;
+                *object = object.remote().into();
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     folder.receipt.objects = Some(objects);
+    if !folder.has_all() {
+        // What was proven is not what is here any more.
+        folder.receipt.finished = None;
+    }
     folder.save()
 }
 
@@ -228,7 +248,7 @@ impl Observer for Watch<'_> {
             }
             Event::Finished { landed, object } => {
                 let place = self.places[landed.index];
-                self.meter.landed().push((place, *landed, now()));
+                self.meter.landed().push((place, *landed));
                 self.meter.objects.fetch_add(1, Ordering::Relaxed);
                 let text =
                     format!("landed {} ({})", object.name, indicatif::HumanBytes(object.size));
@@ -266,14 +286,13 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     }
     let request = Request::Fetch { from: from.to_string() };
     let mut folder = RunFolder::create(&args.dir, &from.to_string(), request, None)?;
-    let dir = args.dir.display();
-    context.detach.set(vec![
-        format!("what has landed stays in {dir}"),
-        format!(
-            "go on: viking-export fetch {from} --dir {dir}{}",
-            same_again(context, &args.transfer)
-        ),
-    ]);
+    let dir = args.dir.display().to_string();
+    let place = from.to_string();
+    let mut again = vec!["fetch", &place, "--dir", &dir];
+    let transfer = same_again(&args.transfer);
+    again.extend(transfer.iter().map(String::as_str));
+    let go_on = to_copy(&again);
+    context.detach.set(vec![format!("what has landed stays in {dir}"), format!("go on: {go_on}")]);
     let open = || context.service.bucket(from.bucket(), args.transfer.retries);
     let objects = list(&open()?, &from, report).await?;
     if objects.is_empty() {
@@ -295,26 +314,22 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     }
     let saved = folder.save();
     // What failed first is what to tell of: a full disk takes no receipt either.
-    loaded.and(saved)?;
+    loaded.map_err(|failure| failure.resumable(&go_on)).and(saved)?;
     let objects = folder.receipt.objects.as_ref().map_or(0, Vec::len);
     report.note("fetched", &format!("{objects} objects in {dir}"), json!({"objects": objects}));
     Ok(())
 }
 
-/// The flags that a command to go on has to repeat.
-pub(crate) fn same_again(context: &Context, transfer: &TransferArgs) -> String {
-    let service = &context.service;
+/// The flags of a download that a command to go on has to repeat.
+pub(crate) fn same_again(transfer: &TransferArgs) -> Vec<String> {
     let mut words = Vec::new();
     if transfer.part_size != FetchOptions::default().part_bytes {
-        words.push(format!("--part-size {}", transfer.part_size));
+        words.extend(["--part-size".to_owned(), transfer.part_size.to_string()]);
     }
     if transfer.verify == VerifyArg::Full {
-        words.push("--verify full".to_owned());
+        words.extend(["--verify".to_owned(), "full".to_owned()]);
     }
-    if service.allow_http {
-        words.push("--allow-http".to_owned());
-    }
-    words.iter().map(|word| format!(" {word}")).collect()
+    words
 }
 
 /// Tells what a download would take.

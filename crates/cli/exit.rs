@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::copy::to_copy;
+
 /// Why the program ends as it does. The README prints this table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -83,6 +85,19 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Tells how to go on where that may help: not with data or commands that stay as they are.
+    pub(crate) fn resumable(self, go_on: &str) -> Self {
+        match self.exit {
+            _ if self.hints.iter().any(|hint| hint.contains(go_on)) => self,
+            Exit::Transfer | Exit::NotFinished | Exit::Denied | Exit::Local => {
+                self.hint(format!("go on: {go_on}"))
+            }
+            _ => self,
+        }
+    }
+}
+
 impl From<viking_api::Error> for Failure {
     fn from(error: viking_api::Error) -> Self {
         use viking_api::{Error, ErrorClass};
@@ -96,19 +111,17 @@ impl From<viking_api::Error> for Failure {
         };
         let hint = match &error {
             Error::Refused(refusal) => refusal_hint(refusal).map(str::to_owned),
-            Error::Failed { .. } => Some(
-                "most often VikingDB may not write to the bucket: allow it once in the console, and keep \
-                 the bucket in the collection's region"
-                    .to_owned(),
-            ),
+            Error::Failed { .. } => Some(GRANT_FIX.to_owned()),
             Error::NeedsConfirmation { task } => {
-                Some(format!("look at it, then: viking-export confirm {task}"))
+                Some(format!("look at it, then: {}", to_copy(&["confirm", &task.0])))
             }
             Error::StillRunning { task, .. } => Some(format!(
-                "it goes on on the server; follow it again: viking-export wait {task}"
+                "it goes on on the server; follow it again: {}",
+                to_copy(&["wait", &task.0])
             )),
             Error::Unclear { .. } => Some(
-                "look at `viking-export list COLLECTION` before you submit it again".to_owned(),
+                "the list of tasks may show it later; look there before you submit it again"
+                    .to_owned(),
             ),
             _ => None,
         };
@@ -116,6 +129,10 @@ impl From<viking_api::Error> for Failure {
         hint.into_iter().fold(failure, Self::hint)
     }
 }
+
+/// What makes most exports fail.
+pub(crate) const GRANT_FIX: &str = "most often VikingDB may not write to the bucket: allow it once in \
+    the console, and keep the bucket in the collection's region";
 
 const RATE_LIMITED: &str = "the service limits the rate of calls; try again in a minute";
 
@@ -135,7 +152,7 @@ fn refusal_hint(refusal: &viking_api::Refusal) -> Option<&'static str> {
         "1000005" | "NotFound.VikingdbCollection" => {
             "check the name of the collection and --region"
         }
-        "1000019" => {
+        "1000019" | "InvalidParameter.FilterConds" => {
             "the filter names a field the collection does not have, or one of another type"
         }
         "1000029" => RATE_LIMITED,

@@ -34,7 +34,10 @@ pub(crate) async fn cat(context: &Arc<Context>, args: &CatArgs) -> Outcome<()> {
     let shared = Arc::clone(context);
     blocking(move || {
         let rows = AtomicU64::new(0);
-        let printed = print(Opening::new(&places, 1), options, output, &shared.stop, &rows)?;
+        let mut printed = print(Opening::new(&places, 1), options, output, &shared.stop, &rows)?;
+        if !printed.is_cut_short {
+            printed.output.finish(printed.rows)?;
+        }
         report_traffic(&places, &shared);
         report_memory(&printed, &shared.report);
         report_text_like(&printed, &shared.report);

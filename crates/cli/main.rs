@@ -5,6 +5,7 @@
 mod args;
 mod checkpoint;
 mod clean;
+mod copy;
 mod credentials;
 mod doctor;
 mod download;
@@ -34,6 +35,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
             return ExitCode::from(failure.exit.code());
         }
     };
+    copy::remember(innermost(&matches));
     let report = Report::new(&cli.talk);
     log_to_stderr(&cli.talk);
     let runtime =
@@ -112,8 +116,14 @@ fn main() -> ExitCode {
                 return ExitCode::from(Exit::Local.code());
             }
         };
+    let service = Service::new(&cli.service);
+    let from_file = Some(ValueSource::DefaultValue);
+    let service = match innermost(&matches).value_source("profile") {
+        source if source == from_file => service,
+        _ => service.asked_for_profile(),
+    };
     let context = Arc::new(Context {
-        service: Service::new(&cli.service),
+        service,
         report: Arc::new(report),
         stop: Stop::default(),
         detach: Arc::default(),
@@ -146,8 +156,15 @@ fn main() -> ExitCode {
 /// Reads the command line, with the user's settings file behind it.
 fn parse() -> Outcome<(Cli, ArgMatches, SettingsFile)> {
     let file = SettingsFile::load()?;
-    let matches = file.apply(help::command()).get_matches();
+    let parsed = file.apply(help::command()).try_get_matches();
     // It says itself what is wrong, and ends the program.
+    let matches = parsed.unwrap_or_else(|error| {
+        if let (ErrorKind::ValueValidation, Some(path)) = (error.kind(), file.path_of_values()) {
+            let text = format!("values that were not typed are those of {}", path.display());
+            Report::plain().note("settings", &text, serde_json::json!({}));
+        }
+        error.exit()
+    });
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     Ok((cli, matches, file))
 }

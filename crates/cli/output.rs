@@ -18,9 +18,24 @@ use crate::values::Format;
 const PIPE_BYTES: usize = 1 << 20;
 
 impl OutputArgs {
-    /// Whether rows go to a file and not to stdout.
-    pub(crate) fn is_file(&self) -> bool {
-        self.output.as_ref().is_some_and(|path| path != Path::new("-"))
+    /// The file that rows go to, if it is not stdout.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+
+    /// What is wrong with the output before anything is written.
+    fn check(&self) -> Outcome<()> {
+        let Some(path) = self.file() else { return Ok(()) };
+        if path.exists() && !path.is_file() {
+            let text = format!("{} is not a regular file", path.display());
+            return Err(Failure::say(Exit::Usage, text).hint("use > for devices and pipes"));
+        }
+        if path.exists() && !self.force {
+            let text = format!("{} exists already", path.display());
+            return Err(Failure::say(Exit::Usage, text)
+                .hint("take another -o, or add --force to replace it"));
+        }
+        Ok(())
     }
 }
 
@@ -28,58 +43,105 @@ impl OutputArgs {
 #[derive(Debug)]
 pub(crate) struct Output {
     file: File,
-    /// The file while it grows, and its name when it is complete.
-    places: Option<(PathBuf, PathBuf)>,
+    place: Option<Place>,
     checkpoint: Option<Checkpoint>,
     /// Lines written, where a run has to prove them.
     lines: Option<Arc<AtomicU64>>,
+    /// An earlier try has written it all: what is written again goes nowhere.
+    is_whole: bool,
+}
+
+/// A file while it grows, and its name when it is complete.
+#[derive(Debug)]
+struct Place {
+    part: PathBuf,
+    name: PathBuf,
+    may_replace: bool,
+}
+
+/// The run that an output belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutputOfRun<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) run: &'a str,
+    pub(crate) rows: &'a RowArgs,
 }
 
 impl Output {
+    /// An output of rows that are not part of a run.
     pub(crate) fn open(args: &OutputArgs) -> Outcome<Self> {
-        Self::of_run(args, None)
+        match args.file() {
+            None => Self::stdout(),
+            Some(name) => {
+                args.check()?;
+                let (file, place) = Self::part(name, "", args.force)?;
+                let cannot =
+                    |error| Failure::local(format!("cannot write {}", name.display()), error);
+                file.set_len(0).map_err(cannot)?;
+                Ok(Self {
+                    file,
+                    place: Some(place),
+                    checkpoint: None,
+                    lines: None,
+                    is_whole: false,
+                })
+            }
+        }
     }
 
-    /// The output of a run in a folder, gone on with where an earlier one stopped.
-    pub(crate) fn of_run(args: &OutputArgs, run: Option<(&Path, &RowArgs)>) -> Outcome<Self> {
-        let is_lines = run.is_some_and(|(_, rows)| rows.format == Format::Jsonl);
-        let lines = is_lines.then(Arc::default);
-        let Some(path) = args.output.as_ref().filter(|_| args.is_file()) else {
-            let stdout = Self::stdout().map(|stdout| Self { lines, ..stdout });
-            return stdout.map_err(|error| Failure::local("cannot write to stdout", error));
-        };
-        Self::check(args)?;
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
+    /// The output of a run, gone on with where an earlier try stopped.
+    pub(crate) fn of_run(args: &OutputArgs, of: &OutputOfRun<'_>) -> Outcome<Self> {
+        let lines = (of.rows.format == Format::Jsonl).then(Arc::default);
+        let Some(name) = args.file() else { return Ok(Self { lines, ..Self::stdout()? }) };
+        let cannot = |error| Failure::local(format!("cannot write {}", name.display()), error);
+        let mut checkpoint = Checkpoint::new(of.folder, name, of.rows).map_err(cannot)?;
+        if checkpoint.take_up_whole(name) {
+            let file = File::open(name).map_err(cannot)?;
+            let checkpoint = Some(checkpoint);
+            return Ok(Self { file, place: None, checkpoint, lines, is_whole: true });
+        }
+        args.check()?;
+        // Named after the run: what another one writes to the same place is left alone.
+        let (mut file, place) = Self::part(name, &format!(".{}", of.run), args.force)?;
+        checkpoint.take_up(&mut file).map_err(cannot)?;
+        let (place, checkpoint) = (Some(place), Some(checkpoint));
+        Ok(Self { file, place, checkpoint, lines, is_whole: false })
+    }
+
+    /// What is wrong with the output of a run before anything is done.
+    pub(crate) fn check(args: &OutputArgs, of: &OutputOfRun<'_>) -> Outcome<()> {
+        let Some(name) = args.file() else { return Ok(()) };
+        let checkpoint = Checkpoint::new(of.folder, name, of.rows);
+        if checkpoint.is_ok_and(|mut checkpoint| checkpoint.take_up_whole(name)) {
+            return Ok(());
+        }
+        args.check()
+    }
+
+    /// The file while it grows, held by this process alone.
+    fn part(name: &Path, tag: &str, may_replace: bool) -> Outcome<(File, Place)> {
+        let mut part = name.as_os_str().to_owned();
+        part.push(format!("{tag}.part"));
         let part = PathBuf::from(part);
         let cannot = |error| Failure::local(format!("cannot create {}", part.display()), error);
-        let mut checkpoint = run.and_then(|(folder, rows)| Checkpoint::new(folder, path, rows));
-        let taken_up = checkpoint.as_mut().map(|checkpoint| checkpoint.take_up(&part)).transpose();
-        let file = match taken_up.map_err(cannot)?.flatten() {
-            Some(file) => file,
-            None => File::create(&part).map_err(cannot)?,
-        };
-        Ok(Self { file, places: Some((part, path.clone())), checkpoint, lines })
-    }
-
-    /// What is wrong with the output before anything is written.
-    pub(crate) fn check(args: &OutputArgs) -> Outcome<()> {
-        let Some(path) = args.output.as_ref().filter(|_| args.is_file()) else { return Ok(()) };
-        if path.exists() && !path.is_file() {
-            let text = format!("{} is not a regular file", path.display());
-            return Err(Failure::say(Exit::Usage, text).hint("use > for devices and pipes"));
+        let mut how = File::options();
+        let file = how.read(true).write(true).create(true).truncate(false).open(&part);
+        let file = file.map_err(cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                let text = format!("another viking-export writes to {}", part.display());
+                return Err(Failure::say(Exit::Usage, text).hint("take another -o"));
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        if path.exists() && !args.force {
-            let text = format!("{} exists already", path.display());
-            return Err(Failure::say(Exit::Usage, text)
-                .hint("take another -o, or add --force to replace it"));
-        }
-        Ok(())
+        Ok((file, Place { part, name: name.to_owned(), may_replace }))
     }
 
     /// Notes what is printed so far, since the printing ends here.
     pub(crate) fn keep(&mut self) -> Outcome<()> {
-        let kept = self.checkpoint.as_mut().map(|checkpoint| checkpoint.save(&self.file));
+        let kept = self.checkpoint.as_mut().filter(|_| !self.is_whole);
+        let kept = kept.map(|checkpoint| checkpoint.save(&self.file));
         kept.transpose()
             .map(drop)
             .map_err(|error| Failure::local("cannot note what is printed", error))
@@ -96,40 +158,63 @@ impl Output {
     }
 
     /// Stdout without the line buffer of the standard library: rows come in large pieces.
-    fn stdout() -> io::Result<Self> {
-        #[cfg(unix)]
-        let file = {
-            use std::os::fd::AsFd;
-            let handle = io::stdout().as_fd().try_clone_to_owned()?;
-            // Not every stdout is a pipe, and not every pipe may grow.
-            #[cfg(target_os = "linux")]
-            let _ = rustix::pipe::fcntl_setpipe_size(&handle, PIPE_BYTES);
-            File::from(handle)
-        };
-        #[cfg(windows)]
-        let file = {
-            use std::os::windows::io::AsHandle;
-            File::from(io::stdout().as_handle().try_clone_to_owned()?)
-        };
-        Ok(Self { file, places: None, checkpoint: None, lines: None })
+    fn stdout() -> Outcome<Self> {
+        let file =
+            stdout_file().map_err(|error| Failure::local("cannot write to stdout", error))?;
+        Ok(Self { file, place: None, checkpoint: None, lines: None, is_whole: false })
     }
 
-    /// Puts a complete file on the disk under its name.
-    pub(crate) fn finish(self) -> Outcome<()> {
-        let Some((part, place)) = self.places else { return Ok(()) };
-        self.file
-            .sync_all()
-            .and_then(|()| fs::rename(&part, &place))
-            .map_err(|error| Failure::local(format!("cannot finish {}", place.display()), error))?;
-        if let Some(checkpoint) = self.checkpoint {
+    /// Puts a complete file on the disk under its name. Until it is [forgotten](Self::forget), a run that
+    /// stops knows that all `rows` are there.
+    pub(crate) fn finish(&mut self, rows: u64) -> Outcome<()> {
+        let Some(Place { part, name, may_replace }) = self.place.take() else { return Ok(()) };
+        let cannot = |error| Failure::local(format!("cannot finish {}", name.display()), error);
+        if name.exists() && !may_replace {
+            let text = format!(
+                "{} was made meanwhile; the rows are in {}",
+                name.display(),
+                part.display()
+            );
+            return Err(Failure::say(Exit::Usage, text).hint("move one of them away"));
+        }
+        match &mut self.checkpoint {
+            Some(checkpoint) => checkpoint.save_whole(&self.file, rows),
+            None => self.file.sync_all(),
+        }
+        .and_then(|()| fs::rename(&part, &name))
+        .map_err(cannot)
+    }
+
+    /// Nothing is left to be done for which it would have to be known again.
+    pub(crate) fn forget(&self) {
+        if let Some(checkpoint) = &self.checkpoint {
             checkpoint.remove();
         }
-        Ok(())
+    }
+}
+
+fn stdout_file() -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        let handle = io::stdout().as_fd().try_clone_to_owned()?;
+        // Not every stdout is a pipe, and not every pipe may grow.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::pipe::fcntl_setpipe_size(&handle, PIPE_BYTES);
+        Ok(File::from(handle))
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::io::AsHandle;
+        Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_whole {
+            return Ok(bytes.len());
+        }
         let written = self.file.write(bytes)?;
         if let Some(lines) = &self.lines {
             let new = memchr_iter(b'\n', &bytes[..written]).count() as u64;
@@ -137,6 +222,8 @@ impl Write for Output {
             if let Some(checkpoint) = &mut self.checkpoint {
                 checkpoint.wrote(&self.file, &bytes[..written], new)?;
             }
+        } else if let Some(checkpoint) = &mut self.checkpoint {
+            checkpoint.count(written as u64);
         }
         Ok(written)
     }

@@ -61,7 +61,7 @@ pub(crate) struct PrintedFile {
 }
 
 /// How the printing ended when nothing failed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Printed {
     /// The rows of each file that was begun.
     pub(crate) files: Vec<PrintedFile>,
@@ -72,6 +72,8 @@ pub(crate) struct Printed {
     pub(crate) is_cut_short: bool,
     /// `--limit` or `--offset` leaves rows out.
     pub(crate) is_partial: bool,
+    /// Where they went. A file gets its name when it is finished.
+    pub(crate) output: Output,
 }
 
 /// Prints `inputs` in their order. `rows` is kept up to date for others to watch.
@@ -95,8 +97,8 @@ fn print_all(
     stop: &Stop,
     rows: &AtomicU64,
 ) -> Outcome<Printed> {
-    let mut printed =
-        Printed { is_partial: options.limit.is_some() || options.offset > 0, ..Printed::default() };
+    let is_partial = options.limit.is_some() || options.offset > 0;
+    let mut files = Vec::new();
     let lines = output.lines();
     let lines = || lines.as_ref().map(|lines| lines.load(Ordering::Relaxed));
     let mut printer = Printer::new(&mut output, options);
@@ -112,7 +114,7 @@ fn print_all(
             // The next file may be long in coming.
             printer.flush()?;
             let lines = lines().zip(before).map(|(now, before)| now - before);
-            printed.files.push(PrintedFile { rows, lines });
+            files.push(PrintedFile { rows, lines });
             if stop.is_asked() || printer.is_done() {
                 break;
             }
@@ -125,24 +127,21 @@ fn print_all(
         Ok(()) if !stop.is_asked() => printer.finish().map(drop),
         _ => printer.flush(),
     };
-    printed.rows = printer.progress().rows;
-    printed.counts = printer.counts();
-    printed.text_like = printer.text_like_columns().to_vec();
-    printed.is_cut_short = stop.is_asked();
-    let outcome = outcome.and(flushed.map_err(Failure::from));
-    match outcome {
-        Err(failure) if is_closed_pipe(&failure) => {
-            printed.is_cut_short = true;
-            Ok(printed)
-        }
+    let (rows, counts) = (printer.progress().rows, printer.counts());
+    let text_like = printer.text_like_columns().to_vec();
+    drop(printer);
+    let mut is_cut_short = stop.is_asked();
+    match outcome.and(flushed.map_err(Failure::from)) {
+        Err(failure) if is_closed_pipe(&failure) => is_cut_short = true,
         Err(failure) => {
             // What failed first is what to tell of.
             drop(output.keep());
-            Err(failure)
+            return Err(failure);
         }
-        Ok(()) if printed.is_cut_short => output.keep().map(|()| printed),
-        Ok(()) => output.finish().map(|()| printed),
+        Ok(()) if is_cut_short => output.keep()?,
+        Ok(()) => {}
     }
+    Ok(Printed { files, rows, counts, text_like, is_cut_short, is_partial, output })
 }
 
 /// The program behind the pipe has seen enough: that is success.

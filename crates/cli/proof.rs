@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::Context;
 use crate::args::GoingArgs;
 use crate::clean::delete_proven;
+use crate::copy::to_copy;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::printing::{Printed, PrintedFile, report_memory, report_text_like, report_values};
 use crate::receipt::{Finished, ObjectRecord};
@@ -14,18 +15,26 @@ use crate::run_folder::RunFolder;
 pub(crate) async fn prove(
     context: &Context,
     folder: &mut RunFolder,
-    printed: &Printed,
+    mut printed: Printed,
     going: &GoingArgs,
 ) -> Outcome<()> {
     let report = &context.report;
-    report_memory(printed, report);
-    report_values(printed, report);
-    report_text_like(printed, report);
+    report_memory(&printed, report);
+    report_values(&printed, report);
+    report_text_like(&printed, report);
     let mut objects: Vec<&mut ObjectRecord> = folder.receipt.objects.iter_mut().flatten().collect();
     for (file, object) in printed.files.iter().zip(&mut objects) {
         object.rows = file.rows.rows;
     }
-    if printed.is_cut_short || printed.is_partial {
+    if printed.is_cut_short {
+        if going.clean || going.discard {
+            report.warn("not all rows were taken, so nothing was deleted");
+        }
+        return folder.save();
+    }
+    if printed.is_partial {
+        printed.output.finish(printed.rows)?;
+        printed.output.forget();
         return folder.save();
     }
     if objects.len() != printed.files.len() {
@@ -37,7 +46,9 @@ pub(crate) async fn prove(
     let rows = compared.sum::<Outcome<u64>>();
     // What was counted is kept, above all if it differs.
     folder.save()?;
-    let rows = rows?;
+    let dir = folder.path.display().to_string();
+    let verify = || format!("compare the folder with its receipt: {}", to_copy(&["verify", &dir]));
+    let rows = rows.map_err(|failure| failure.hint(verify()))?;
     if rows != printed.rows {
         let text = format!("the objects have {rows} rows, {} were printed", printed.rows);
         return Err(Failure::say(Exit::Data, text));
@@ -47,6 +58,7 @@ pub(crate) async fn prove(
             "the service says it exported {matched} rows, the objects have {rows}; its count is an estimate"
         ));
     }
+    printed.output.finish(rows)?;
     folder.receipt.finished = Some(Finished::now(Some(rows), Some(printed.rows)));
     folder.save()?;
     if going.clean {
@@ -55,7 +67,8 @@ pub(crate) async fn prove(
     if going.discard {
         folder.discard()?;
     }
-    say_done(context, folder, printed, going);
+    printed.output.forget();
+    say_done(context, folder, &printed, going);
     Ok(())
 }
 

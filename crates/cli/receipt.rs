@@ -1,10 +1,14 @@
 //! `receipt.json`: what was asked for, what became of each object, and the proof at the end.
 
+use std::path::{Component, Path};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use viking_api::TosPath;
 use viking_fetch::RemoteObject;
 
 use crate::args::RowArgs;
+use crate::exit::{Exit, Failure, Outcome};
 use crate::settings::Address;
 
 /// The version of the receipt. Changes only add to it.
@@ -60,7 +64,7 @@ pub(crate) struct ObjectRecord {
     /// The file was read again, and its MD5 is the `ETag`.
     #[serde(default)]
     pub(crate) md5_compared: bool,
-    /// When its file stood complete in the folder.
+    /// When its file was written, as the disk has it: a file with another time is compared again.
     #[serde(default)]
     pub(crate) landed: Option<String>,
     /// Rows by its footer, once they were counted.
@@ -138,6 +142,9 @@ pub(crate) struct Receipt {
     pub(crate) objects: Option<Vec<ObjectRecord>>,
     /// Set when all rows are printed and proven; of a fetch, when all objects have landed.
     pub(crate) finished: Option<Finished>,
+    /// Set when the data files were removed after the proof.
+    #[serde(default)]
+    pub(crate) discarded: Option<String>,
     /// Set when the objects were deleted from TOS.
     #[serde(default)]
     pub(crate) cleaned: Option<String>,
@@ -169,8 +176,33 @@ impl Receipt {
             listed: None,
             objects: None,
             finished: None,
+            discarded: None,
             cleaned: None,
         }
+    }
+
+    /// Where the objects are.
+    pub(crate) fn place(&self) -> Outcome<TosPath> {
+        Ok(match &self.request {
+            Request::Fetch { from } => TosPath::parse(from)?,
+            Request::Run { to, .. } => TosPath::parse(to)?.below(&self.run),
+        })
+    }
+
+    /// Refuses what would lead out of the folder, or to objects of somebody else.
+    pub(crate) fn check(&self) -> Outcome<()> {
+        let place = self.place()?;
+        for ObjectRecord { key, name, .. } in self.objects.iter().flatten() {
+            let mut parts = Path::new(name).components().peekable();
+            let is_inside =
+                parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)));
+            if !is_inside || !key.starts_with(place.prefix()) {
+                let text =
+                    format!("the receipt lists {key:?} as {name:?}, which is outside {place}");
+                return Err(Failure::say(Exit::Data, text));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -196,10 +228,5 @@ impl Finished {
 
 /// The time of this moment for a receipt.
 pub(crate) fn now() -> String {
-    time(Timestamp::now())
-}
-
-/// A time for a receipt, in whole seconds.
-pub(crate) fn time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

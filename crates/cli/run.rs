@@ -1,21 +1,25 @@
 //! The verbs run and resume: submit → wait → list → download and print → prove.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 
 use serde_json::json;
-use viking_api::{Client, ExportSpec, FileType, Filter, Rows, Task, TaskId, TosPath};
+use viking_api::{
+    Client, Collection, ErrorClass, ExportSpec, FileType, Filter, Rows, Task, TaskId, TaskState,
+    TosPath,
+};
 use viking_fetch::{Bucket, Lead};
 
 use crate::Context;
 use crate::args::{GoingArgs, ResumeArgs, RowArgs, RunArgs};
+use crate::copy::to_copy;
 use crate::download::{Meter, list, load, same_again};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Output, print_text};
+use crate::output::{Output, OutputOfRun, print_text};
 use crate::printing::{Landing, Printed, print};
 use crate::proof::prove;
-use crate::receipt::{ObjectRecord, Request, now};
+use crate::receipt::{ObjectRecord, Receipt, Request, now};
 use crate::run_folder::{RunFolder, run_name};
 use crate::settings::{Address, Service, fetch_options, print_options};
 use crate::task::{check, create, file_type, follow, rows};
@@ -26,7 +30,8 @@ const EMBEDDED: &str = "embedded";
 
 /// `run`.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
-    let filter = match rows(&args.export, context)? {
+    refuse_partial(&args.going, &args.rows)?;
+    let filter = match rows(&args.export, context).await? {
         Rows::All => None,
         Rows::Filtered(filter) => Some(filter.to_json()),
     };
@@ -50,10 +55,28 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
     if args.dry_run {
         return plan(context, args, &to).await;
     }
-    Output::check(&args.going.output)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&run));
-    let folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
-    go_on(context, folder, &args.going).await
+    let of = OutputOfRun { folder: &dir, run: &run, rows: &args.rows };
+    Output::check(&args.going.output, &of)?;
+    let mut folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
+    let is_new = folder.receipt.tries == 0;
+    let outcome = go_on(context, &mut folder, &args.going).await;
+    // A wrong word is typed again, and not gone on with.
+    let is_wrong = |failure: &Failure| matches!(failure.exit, Exit::Usage | Exit::NotFound);
+    if is_new && outcome.as_ref().is_err_and(is_wrong) {
+        folder.remove_unused();
+    }
+    outcome
+}
+
+/// What is removed at the end must have been printed whole.
+fn refuse_partial(going: &GoingArgs, rows: &RowArgs) -> Outcome<()> {
+    let is_partial = rows.limit.is_some() || rows.offset > 0;
+    if is_partial && (going.clean || going.discard) {
+        let text = "--clean and --discard need all rows, and -n and --offset leave some out";
+        return Err(Failure::say(Exit::Usage, text).hint("leave out the one or the other"));
+    }
+    Ok(())
 }
 
 /// Tells what would be exported.
@@ -70,8 +93,11 @@ async fn plan(context: &Context, args: &RunArgs, to: &TosPath) -> Outcome<()> {
 
 /// `resume`.
 pub(crate) async fn resume(context: &Context, args: &ResumeArgs) -> Outcome<()> {
-    let folder = RunFolder::open(&args.dir)?;
-    go_on(context, folder, &args.going).await
+    let mut folder = RunFolder::open(&args.dir)?;
+    if let Some(rows) = &folder.receipt.rows {
+        refuse_partial(&args.going, rows)?;
+    }
+    go_on(context, &mut folder, &args.going).await
 }
 
 /// The address of the embedded services is another one at each start, so it is not part of a request.
@@ -85,67 +111,108 @@ fn address_of(service: &Service) -> Address {
 }
 
 /// The command that goes on with a run as it was begun.
-fn resume_command(context: &Context, dir: &Path, going: &GoingArgs) -> String {
-    let mut words = vec!["viking-export".into(), "resume".into(), dir.display().to_string()];
-    if let Some(output) = &going.output.output {
-        words.extend(["-o".into(), output.display().to_string()]);
+fn resume_command(dir: &str, going: &GoingArgs) -> String {
+    let output = going.output.output.as_ref().map(|path| path.display().to_string());
+    let mut words = vec!["resume", dir];
+    if let Some(output) = &output {
+        words.extend(["-o", output]);
     }
-    if going.discard {
-        words.push("--discard".into());
-    }
-    if going.clean {
-        words.push("--clean".into());
-    }
-    let quoted = words.iter().map(|word| shlex::try_quote(word).unwrap_or(word.into()));
-    quoted.collect::<Vec<_>>().join(" ") + &same_again(context, &going.transfer)
+    let flags =
+        [(going.output.force, "--force"), (going.discard, "--discard"), (going.clean, "--clean")];
+    words.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag));
+    let transfer = same_again(&going.transfer);
+    words.extend(transfer.iter().map(String::as_str));
+    to_copy(&words)
 }
 
 /// Does what the receipt says is still to be done.
-async fn go_on(context: &Context, mut folder: RunFolder, going: &GoingArgs) -> Outcome<()> {
-    let rows = folder.receipt.rows.clone().unwrap_or_default();
-    let output = Output::of_run(&going.output, Some((&folder.path, &rows)))?;
-    let report = &context.report;
+async fn go_on(context: &Context, folder: &mut RunFolder, going: &GoingArgs) -> Outcome<()> {
     let dir = folder.path.display().to_string();
-    let resume = format!("go on: {}", resume_command(context, &folder.path, going));
+    let service = service_of(context, folder)?;
+    refuse_gone(folder, &dir)?;
+    let command = resume_command(&dir, going);
+    let resume = format!("go on: {command}");
     let text = format!("the run folder is {dir}; after a stop {resume}");
-    report.note("run", &text, json!({"dir": dir}));
+    context.report.note("run", &text, json!({"dir": dir}));
     context.detach.set(vec![resume.clone()]);
-    let (mut spec, service) = match &folder.receipt.request {
-        Request::Fetch { from } => {
-            let text = format!("{dir} is a folder of fetch, which prints no rows");
-            return Err(Failure::say(Exit::Usage, text)
-                .hint(format!("go on with: viking-export fetch {from} --dir {dir}")));
-        }
-        request @ Request::Run { address, .. } => {
-            let mut service = context.service.clone();
-            service.go_to(address);
-            let is_over = address.endpoint.as_deref() == Some(EMBEDDED) && !service.is_embedded();
-            if is_over && !folder.has_all() {
-                let text = format!("{dir} was a run on the embedded service, which is gone");
-                return Err(
-                    Failure::say(Exit::Usage, text).hint("start it anew with `run … --embedded`")
-                );
-            }
-            (spec(request, &folder.receipt.run)?, service)
-        }
-    };
     // What is asked from here on is asked where the run began.
     let context = &Context { service, ..context.clone() };
-    let service = &context.service;
+    folder.receipt.tries += 1;
+    let outcome = all_steps(context, folder, going, &command).await;
+    outcome.map_err(|failure| failure.resumable(&command))
+}
+
+/// The services where a run began, unless other ones are named now.
+fn service_of(context: &Context, folder: &mut RunFolder) -> Outcome<Service> {
+    let dir = folder.path.display().to_string();
+    let mut service = context.service.clone();
+    let has_all = folder.has_all();
+    match &mut folder.receipt.request {
+        Request::Fetch { from } => {
+            let text = format!("{dir} is a folder of fetch, which prints no rows");
+            let fetch = to_copy(&["fetch", from, "--dir", &dir]);
+            Err(Failure::say(Exit::Usage, text).hint(format!("go on with: {fetch}")))
+        }
+        Request::Run { address, .. } => {
+            let was_embedded = address.endpoint.as_deref() == Some(EMBEDDED);
+            if was_embedded && !service.is_embedded() && !has_all {
+                let text = format!("{dir} was a run on the embedded service, which is gone");
+                let hint = "start it anew with `run … --embedded`";
+                return Err(Failure::say(Exit::Usage, text).hint(hint));
+            }
+            service.go_to(address);
+            if !was_embedded {
+                *address = service.address.clone();
+            }
+            Ok(service)
+        }
+    }
+}
+
+/// A run whose files were removed at its end has nothing left to print.
+fn refuse_gone(folder: &RunFolder, dir: &str) -> Outcome<()> {
+    let Receipt { discarded, cleaned, .. } = &folder.receipt;
+    match (discarded.as_ref(), cleaned.as_ref()) {
+        _ if folder.has_all() => Ok(()),
+        (Some(time), Some(_)) => {
+            let text =
+                format!("{dir} is finished; its files were removed on {time}, its objects too");
+            Err(Failure::say(Exit::Usage, text).hint("start a new run to have the rows again"))
+        }
+        (None, Some(time)) => {
+            let text =
+                format!("files are missing in {dir}, and their objects were deleted on {time}");
+            Err(Failure::say(Exit::NotFound, text).hint("start a new run to have the rows again"))
+        }
+        // They are loaded again.
+        (_, None) => Ok(()),
+    }
+}
+
+async fn all_steps(
+    context: &Context,
+    folder: &mut RunFolder,
+    going: &GoingArgs,
+    resume: &str,
+) -> Outcome<()> {
+    let (report, service) = (&context.report, &context.service);
+    let mut spec = spec(&folder.receipt.request, &folder.receipt.run)?;
     let name = spec.to.bucket().to_owned();
     let open = || service.bucket(&name, going.transfer.retries);
-    folder.receipt.tries += 1;
     if folder.receipt.objects.is_none() {
-        export(context, &mut spec, &mut folder, going, &open, &resume).await?;
-        context.detach.set(vec![resume]);
+        export(context, &mut spec, folder, going, &open, resume).await?;
+        context.detach.set(vec![format!("go on: {resume}")]);
     }
-    let meter = Arc::new(Meter::new(going.output.is_file()));
-    let work = load_and_print(context, &mut folder, &open, going, output, &meter);
+    let rows = folder.receipt.rows.clone().unwrap_or_default();
+    let of = OutputOfRun { folder: &folder.path, run: &folder.receipt.run, rows: &rows };
+    let output = Output::of_run(&going.output, &of)?;
+    let meter = Arc::new(Meter::new(going.output.file().is_some()));
+    let work = load_and_print(context, folder, &open, going, output, &meter);
     let printed = meter.show(report, work).await;
-    meter.note(&mut folder);
+    meter.note(folder);
     folder.receipt.retries.tos += service.take_retries();
     match printed {
-        Ok(printed) => prove(context, &mut folder, &printed, going).await,
+        Ok(printed) => prove(context, folder, printed, going).await,
         Err(failure) => {
             // What failed first is what to tell of: a full disk takes no receipt either.
             drop(folder.save());
@@ -168,17 +235,22 @@ async fn export(
     let client = context.service.client()?;
     let url = client.url();
     report.note("connect", &format!("asking VikingDB at {url}"), json!({"url": url}));
-    let task = task(&client, spec, folder, context).await?;
+    let task = task(&client, spec, folder, context, going).await?;
     context.detach.set(vec![
         format!("task {task} goes on on the server"),
-        resume.to_owned(),
-        format!("end it: viking-export cancel {task}"),
+        format!("go on: {resume}"),
+        format!("end it: {}", to_copy(&["cancel", &task.0])),
     ]);
     let done = follow(&client, &task, patience, report).await;
     folder.receipt.retries.vikingdb += client.retries();
     folder.receipt.retries.tos += context.service.take_retries();
     folder.save()?;
-    let done = done?;
+    let done = done.map_err(|failure| match failure.exit {
+        Exit::TaskFailed | Exit::NotFound => {
+            failure.hint(format!("with a new task, once that is mended: {resume} --new-task"))
+        }
+        _ => failure,
+    })?;
     folder.receipt.exported = Some(now());
     let objects = list(&open()?, &spec.to, report).await?;
     if objects.is_empty() {
@@ -191,31 +263,60 @@ async fn export(
 }
 
 /// The task of this run: the one that is known, the one that an interrupted submit left on the
-/// server, or a new one.
+/// server, or a new one. There is never a second one unless the user asks for it.
 async fn task(
     client: &Client,
     spec: &mut ExportSpec,
     folder: &mut RunFolder,
     context: &Context,
+    going: &GoingArgs,
 ) -> Outcome<TaskId> {
-    if let Some(task) = &folder.receipt.task {
-        return Ok(TaskId(task.clone()));
-    }
-    let left = match folder.receipt.submitted {
-        Some(_) => client.find_export(spec).await?,
+    let known = match folder.receipt.task.clone().map(TaskId) {
+        Some(task) if !going.new_task || is_alive(client, &task).await? => Some(task),
+        Some(_) => None,
+        None if folder.receipt.submitted.is_some() => client.find_export(spec).await?,
         None => None,
     };
-    let task = match left {
-        Some(task) => task,
-        None => submit(client, spec, folder, context).await?,
+    let task = match (known, &folder.receipt.submitted) {
+        (Some(task), _) => task,
+        (None, Some(time)) if !going.new_task => {
+            let text =
+                format!("a task was submitted on {time}, and the list of tasks does not show it");
+            let way = resume_command(&folder.path.display().to_string(), going);
+            return Err(Failure::say(Exit::Transfer, text)
+                .hint(format!("it may show up later: {way}"))
+                .hint(format!("if you are sure that there is none: {way} --new-task")));
+        }
+        (None, _) => submit(client, spec, folder, context).await?,
     };
     folder.receipt.task = Some(task.0.clone());
     folder.save()?;
     Ok(task)
 }
 
+/// Columns are asked for by names that the files decide on, long after this.
+fn warn_of_columns(collection: &Collection, rows: Option<&RowArgs>, context: &Context) {
+    let asked = rows.into_iter().flat_map(|rows| rows.columns.iter().chain(&rows.drop));
+    let is_known = |column: &&String| collection.fields.iter().any(|(name, _)| name == *column);
+    for column in asked.filter(|column| !is_known(column)) {
+        context.report.warn(&format!(
+            "collection {} has no field {column:?}, so its export may have no such column",
+            collection.name
+        ));
+    }
+}
+
+/// Whether a task may still export something.
+async fn is_alive(client: &Client, task: &TaskId) -> Outcome<bool> {
+    match client.task(task).await {
+        Ok(task) => Ok(!matches!(task.state, TaskState::Failed(_))),
+        Err(error) if error.class() == ErrorClass::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Creates the task. The receipt says so before and after: a stop in between leaves a task that is
-/// looked for, and should it show up late, its rows go to another place than those of a new one.
+/// looked for. Should it show up after all, its rows go to another place than those of a new one.
 async fn submit(
     client: &Client,
     spec: &mut ExportSpec,
@@ -227,23 +328,20 @@ async fn submit(
         folder.receipt.run.clone_from(&run);
         *spec = self::spec(&folder.receipt.request, &run)?;
     }
-    check(context, client, spec).await?;
+    let collection = check(context, client, spec).await?;
+    warn_of_columns(&collection, folder.receipt.rows.as_ref(), context);
     folder.receipt.submitted = Some(now());
+    folder.receipt.task = None;
     folder.save()?;
-    let created = client_error(create(client, spec, &context.report).await);
-    if let Err((true, _)) = &created {
+    let created = create(client, spec, &context.report).await;
+    let is_unclear = |failure: &Failure| {
+        matches!(failure.error.downcast_ref(), Some(viking_api::Error::Unclear { .. }))
+    };
+    if created.as_ref().is_err_and(|failure| !is_unclear(failure)) {
         folder.receipt.submitted = None;
         folder.save()?;
     }
-    created.map_err(|(_, failure)| failure)
-}
-
-/// Whether a failure is the service's clear word that there is no task.
-fn client_error(created: Outcome<TaskId>) -> Result<TaskId, (bool, Failure)> {
-    created.map_err(|failure| {
-        let error = failure.error.downcast_ref();
-        (matches!(error, Some(viking_api::Error::Refused(_))), failure)
-    })
+    created
 }
 
 /// An empty list after a finished task is right only where no row matched.

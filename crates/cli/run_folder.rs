@@ -5,15 +5,19 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use viking_fetch::RemoteObject;
 
 use crate::args::RowArgs;
+use crate::copy::to_copy;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request, time};
+use crate::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request, now};
 
 const RECEIPT: &str = "receipt.json";
 /// The receipt while it is written.
 const RECEIPT_PART: &str = "receipt.json.part";
+/// Of a collection's name in that of a run: names of files have their limits.
+const NAME_LETTERS_MAX: usize = 100;
 /// Held by the one process that works in the folder.
 const LOCK: &str = ".lock";
 /// A folder with its receipt.
@@ -38,8 +42,10 @@ impl RunFolder {
             let mut folder = Self::open(path)?;
             if folder.receipt.request != request {
                 let text = format!("{} is the folder of another request", path.display());
-                return Err(Failure::say(Exit::Usage, text)
-                    .hint("take another --dir, or go on with that one: viking-export resume DIR"));
+                return Err(Failure::say(Exit::Usage, text).hint(format!(
+                    "take another --dir, or go on with that one: {}",
+                    to_copy(&["resume", &path.display().to_string()])
+                )));
             }
             folder.receipt.rows = rows;
             return Ok(folder);
@@ -95,6 +101,9 @@ impl RunFolder {
             }
         }
         self.receipt.objects = Some(now);
+        if !self.has_all() {
+            self.receipt.finished = None;
+        }
     }
 
     /// Takes an object as it is now in the place of what it was.
@@ -112,9 +121,20 @@ impl RunFolder {
     }
 
     /// When the file of this object was written.
-    pub(crate) fn landed(&self, object: &ObjectRecord) -> Option<String> {
+    pub(crate) fn written(&self, object: &ObjectRecord) -> Option<String> {
         let written = fs::metadata(self.path.join(&object.name)).and_then(|file| file.modified());
-        written.ok()?.try_into().ok().map(time)
+        Timestamp::try_from(written.ok()?).ok().map(|time| time.to_string())
+    }
+
+    /// Removes the file of an object that is not what it should be.
+    pub(crate) fn remove(&self, object: &ObjectRecord) -> Outcome<()> {
+        let path = self.path.join(&object.name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(cannot("remove", &path, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes the files of objects that are not what they were when they landed.
@@ -126,8 +146,7 @@ impl RunFolder {
                 |object: &&ObjectRecord| object.etag == before.etag && object.size == before.size;
             let found = now.get(before.key.as_str());
             if found.is_some_and(|object| !is_same(object)) && self.has(before) {
-                let path = self.path.join(&before.name);
-                fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+                self.remove(before)?;
             }
         }
         Ok(())
@@ -139,13 +158,22 @@ impl RunFolder {
         objects.is_some_and(|objects| objects.iter().all(|object| self.has(object)))
     }
 
-    /// Removes the data files of a finished run.
-    pub(crate) fn discard(&self) -> Outcome<()> {
-        for object in self.receipt.objects.iter().flatten() {
-            let path = self.path.join(&object.name);
-            fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+    /// Removes the data files of a finished run. Said first: a stop in between leaves files of no use.
+    pub(crate) fn discard(&mut self) -> Outcome<()> {
+        self.receipt.discarded = Some(now());
+        self.save()?;
+        self.receipt.objects.iter().flatten().try_for_each(|object| self.remove(object))
+    }
+
+    /// Removes a folder in which nothing was begun.
+    pub(crate) fn remove_unused(self) {
+        let Receipt { submitted, objects, .. } = &self.receipt;
+        if submitted.is_none() && objects.is_none() {
+            drop(fs::remove_file(self.path.join(RECEIPT)));
+            drop(fs::remove_file(self.path.join(LOCK)));
+            // It may have been there before, with something of the user's.
+            drop(fs::remove_dir(&self.path));
         }
-        Ok(())
     }
 }
 
@@ -163,6 +191,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Receipt> {
             format!("{} was written by a newer version ({})", file.display(), receipt.version);
         return Err(Failure::say(Exit::Usage, text));
     }
+    receipt.check()?;
     Ok(receipt)
 }
 
@@ -211,8 +240,11 @@ fn cannot(what: &str, path: &Path, error: io::Error) -> Failure {
 pub(crate) fn run_name(collection: &str) -> Outcome<String> {
     let mut random = [0; 2];
     getrandom::fill(&mut random).map_err(|error| Failure::new(Exit::Bug, error))?;
+    if collection.is_empty() {
+        return Err(Failure::say(Exit::Usage, "a collection must be named"));
+    }
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-    let collection: String = collection.chars().map(plain).collect();
-    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let collection: String = collection.chars().take(NAME_LETTERS_MAX).map(plain).collect();
+    let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     Ok(format!("{collection}-{time}-{:04x}", u16::from_be_bytes(random)))
 }

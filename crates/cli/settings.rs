@@ -15,6 +15,7 @@ use viking_reader::{
 };
 
 use crate::args::{RowArgs, ServiceArgs, TransferArgs};
+use crate::copy::was_typed;
 use crate::credentials::{Chain, KeySet, Purpose};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::values::{
@@ -50,8 +51,9 @@ pub(crate) struct Service {
 
 #[derive(Debug, Clone)]
 enum Source {
-    /// The user's keys, those of a profile if it is named.
-    User(Option<String>),
+    /// The user's keys, those of a profile if it is named; then whether the user asked for it now, or keeps it
+    /// in the settings file.
+    User { profile: Option<String>, is_asked: bool },
     /// The keys of the embedded services.
     #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "made by the emulator only"))]
     Given(KeySet),
@@ -72,8 +74,17 @@ impl Service {
             request_timeout: args.request_timeout,
             retry_count: Arc::default(),
             open_key_file: Arc::default(),
-            keys: Source::User(args.profile.clone()),
+            keys: Source::User { profile: args.profile.clone(), is_asked: false },
         }
+    }
+
+    /// The profile was asked for, by its flag or variable.
+    #[must_use]
+    pub(crate) fn asked_for_profile(mut self) -> Self {
+        if let Source::User { is_asked, .. } = &mut self.keys {
+            *is_asked = true;
+        }
+        self
     }
 
     /// The services inside this process. Keys and addresses of the user stay out of it.
@@ -95,14 +106,22 @@ impl Service {
         matches!(self.keys, Source::Given(_))
     }
 
-    /// Goes where an earlier part of a run went. The embedded services are new at every start.
+    /// Goes where an earlier try of a run went, but for the addresses that were typed now. The embedded
+    /// services are new at every start.
     pub(crate) fn go_to(&mut self, address: &Address) {
-        self.address = if self.is_embedded() {
-            let Address { region, endpoint, tos_endpoint, .. } = self.address.clone();
-            Address { region, endpoint, tos_endpoint, ..address.clone() }
-        } else {
-            address.clone()
-        };
+        let own = std::mem::replace(&mut self.address, address.clone());
+        let is_own = |flag: &str| self.is_embedded() || was_typed(flag);
+        let (region, endpoint, tos) =
+            (is_own("--region"), is_own("--endpoint"), is_own("--tos-endpoint"));
+        if region {
+            self.address.region = own.region;
+        }
+        if endpoint {
+            self.address.endpoint = own.endpoint;
+        }
+        if tos {
+            self.address.tos_endpoint = own.tos_endpoint;
+        }
     }
 
     /// A client of VikingDB.
@@ -125,7 +144,7 @@ impl Service {
         let keys = self.keys(Purpose::Vikingdb)?;
         let client = match &self.keys {
             Source::Given(_) => Client::new(endpoint, keys.credentials(), jiff::Timestamp::now),
-            Source::User(_) => {
+            Source::User { .. } => {
                 Client::new(endpoint, self.chain(Purpose::Vikingdb), jiff::Timestamp::now)
             }
         };
@@ -139,7 +158,7 @@ impl Service {
         let keys = self.keys(Purpose::Tos)?;
         let mut options = match &self.keys {
             Source::Given(_) => BucketOptions::new(&endpoint, region, keys.keys()),
-            Source::User(_) => BucketOptions::new(&endpoint, region, self.chain(Purpose::Tos)),
+            Source::User { .. } => BucketOptions::new(&endpoint, region, self.chain(Purpose::Tos)),
         };
         options.allow_http = self.allow_http;
         options.read_timeout = self.request_timeout;
@@ -157,7 +176,7 @@ impl Service {
     pub(crate) fn keys(&self, purpose: Purpose) -> Outcome<KeySet> {
         match &self.keys {
             Source::Given(keys) => Ok(keys.clone()),
-            Source::User(_) => {
+            Source::User { .. } => {
                 let keys = self.chain(purpose).find()?;
                 self.open_file().clone_from(&keys.open_file);
                 Ok(keys)
@@ -175,11 +194,11 @@ impl Service {
     }
 
     fn chain(&self, purpose: Purpose) -> Chain {
-        let profile = match &self.keys {
-            Source::User(profile) => profile.clone(),
-            Source::Given(_) => None,
+        let (profile, is_asked) = match &self.keys {
+            Source::User { profile, is_asked } => (profile.clone(), *is_asked),
+            Source::Given(_) => (None, false),
         };
-        Chain { purpose, profile }
+        Chain { purpose, profile, is_asked }
     }
 }
 
@@ -187,6 +206,12 @@ impl Service {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Whether a variable is there, but set to nothing.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn is_blank(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.to_string_lossy().trim().is_empty())
 }
 
 /// The downloader's options for the typed ones.

@@ -1,19 +1,20 @@
 //! The user's settings file, and where each setting comes from: flag, environment, file, default.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use clap::parser::ValueSource;
 use etcetera::BaseStrategy;
 use serde_json::json;
 
 use crate::Context;
 use crate::args::ConfigShowArgs;
+use crate::copy::typed;
 use crate::credentials::{Purpose, read};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
-use crate::settings::variable;
+use crate::settings::{is_blank, variable};
 
 /// A setting: its name in the file, which is that of its flag with `_`, its variable and its default.
 struct Setting {
@@ -55,7 +56,8 @@ impl SettingsFile {
         let Some(path) = named.clone().or_else(default_path) else { return Ok(Self::default()) };
         let bad =
             |problem: String| Failure::say(Exit::Usage, format!("{}: {problem}", path.display()));
-        let Some(text) = read(&path)? else {
+        let text = read(&path).map_err(|failure| Failure { exit: Exit::Usage, ..failure })?;
+        let Some(text) = text else {
             return match named {
                 Some(_) => Err(Failure::say(
                     Exit::NotFound,
@@ -83,13 +85,22 @@ impl SettingsFile {
         Ok(Self { path, values })
     }
 
+    /// Where a value that was not typed may come from, if the file sets any.
+    pub(crate) fn path_of_values(&self) -> Option<&Path> {
+        (!self.values.is_empty()).then_some(&self.path)
+    }
+
     /// The command line with the file's values as defaults: flags and variables go before them.
     pub(crate) fn apply(&self, command: clap::Command) -> clap::Command {
-        let command =
-            command.mut_args(|argument| match self.values.get(argument.get_id().as_str()) {
+        let command = command.mut_args(|argument| {
+            let is_blank = argument.get_env().and_then(OsStr::to_str).is_some_and(is_blank);
+            // A variable that is set to nothing sets nothing.
+            let argument = if is_blank { argument.env(None::<&str>) } else { argument };
+            match self.values.get(argument.get_id().as_str()) {
                 Some(value) => argument.default_value(value.clone()).required(false),
                 None => argument,
-            });
+            }
+        });
         command.mut_subcommands(|command| self.apply(command))
     }
 }
@@ -108,12 +119,16 @@ pub(crate) fn show(
 ) -> Outcome<()> {
     let mut lines = Vec::new();
     for Setting { name, variable: from, default } in &SETTINGS {
-        let flag = is_flag(matches, name).then(|| raw(matches, name)).flatten();
-        let (value, origin) = match (flag, variable(from), file.values.get(*name)) {
+        let (value, origin) = match (typed(matches, name), variable(from), file.values.get(*name)) {
             (Some(value), ..) => (value, "a flag".to_owned()),
             (None, Some(value), _) => (value, format!("the environment ({from})")),
             (None, None, Some(value)) => (value.clone(), file.path.display().to_string()),
             (None, None, None) => ((*default).to_owned(), "default".to_owned()),
+        };
+        // An address may come with a password, which is not taken, but not told either.
+        let value = match value.rsplit_once('@') {
+            Some((_, rest)) if name.ends_with("endpoint") => format!("…@{rest}"),
+            _ => value,
         };
         lines.push(((*name).to_owned(), value, origin));
     }
@@ -133,15 +148,4 @@ pub(crate) fn show(
         }
     };
     print_text(&lines.iter().map(line).collect::<String>())
-}
-
-/// Whether a setting was typed. Not every verb has a flag for each.
-fn is_flag(matches: &ArgMatches, name: &str) -> bool {
-    let has = matches.try_contains_id(name).unwrap_or(false);
-    has && matches.value_source(name) == Some(ValueSource::CommandLine)
-}
-
-fn raw(matches: &ArgMatches, name: &str) -> Option<String> {
-    let raw = matches.try_get_raw(name).ok().flatten()?.next()?;
-    Some(raw.to_string_lossy().into_owned())
 }

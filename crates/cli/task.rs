@@ -1,16 +1,19 @@
 //! The verbs on tasks: submit, wait, status, list, confirm, cancel.
 
-use std::io::{self, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use viking_api::{Client, ExportSpec, FileType, Filter, Poll, Rows, Task, TaskId, TosPath};
+use viking_api::{
+    Client, Collection, ExportSpec, FileType, Filter, Poll, Rows, Task, TaskId, TosPath,
+};
 
 use crate::Context;
 use crate::args::{
     CancelArgs, ConfirmArgs, ExportArgs, ListArgs, Patience, ShowTaskArgs, SubmitArgs, TalkArgs,
     TaskArgs,
 };
+use crate::copy::to_copy;
 use crate::download::note_listing;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
@@ -21,7 +24,7 @@ use crate::run_folder::run_name;
 use crate::values::{ApiArg, FileTypeArg};
 
 /// Reads the rows to export from `--all` or `--filter`.
-pub(crate) fn rows(args: &ExportArgs, context: &Context) -> Outcome<Rows> {
+pub(crate) async fn rows(args: &ExportArgs, context: &Context) -> Outcome<Rows> {
     if !args.output_fields.is_empty() && context.service.address.api == ApiArg::V1 {
         let text = "--output-fields is known to --api v2 only";
         return Err(Failure::say(Exit::Usage, text).hint("or leave columns out while printing: -c"));
@@ -29,10 +32,10 @@ pub(crate) fn rows(args: &ExportArgs, context: &Context) -> Outcome<Rows> {
     let Some(filter) = &args.filter else { return Ok(Rows::All) };
     let text = match (filter.as_str(), filter.strip_prefix('@')) {
         ("-", _) => {
-            let mut text = String::new();
-            let read = io::stdin().read_to_string(&mut text);
-            read.map_err(|error| Failure::local("cannot read the filter from stdin", error))?;
-            text
+            // Waiting for it must not keep a signal from being heard.
+            let read = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin()));
+            let read = read.await.map_err(|error| Failure::new(Exit::Bug, error))?;
+            read.map_err(|error| Failure::local("cannot read the filter from stdin", error))?
         }
         (_, Some(path)) => std::fs::read_to_string(path).map_err(|error| {
             Failure::local(format!("cannot read the filter from {path}"), error)
@@ -60,16 +63,14 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
     let run = run_name(&args.export.collection)?;
     let spec = ExportSpec {
         collection: args.export.collection.clone(),
-        rows: rows(&args.export, context)?,
+        rows: rows(&args.export, context).await?,
         to: TosPath::parse(&args.export.to)?.below(&run),
         file_type: file_type(&args.export),
         output_fields: args.export.output_fields.clone(),
     };
     let client = context.client()?;
-    context.detach.set(vec![format!(
-        "the task may have been created: viking-export list {}",
-        args.export.collection
-    )]);
+    let list = to_copy(&["list", &args.export.collection]);
+    context.detach.set(vec![format!("the task may have been created: {list}")]);
     check(context, &client, &spec).await?;
     let task = create(&client, &spec, &context.report).await?;
     print_text(&format!("{task}\n"))
@@ -77,7 +78,11 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
 
 /// What can be known to be wrong before a task is created: the collection is not there, or something is where
 /// the export goes.
-pub(crate) async fn check(context: &Context, client: &Client, spec: &ExportSpec) -> Outcome<()> {
+pub(crate) async fn check(
+    context: &Context,
+    client: &Client,
+    spec: &ExportSpec,
+) -> Outcome<Collection> {
     let collection = client.collection(&spec.collection).await?;
     let rows = collection.rows.map_or("an unknown number of".to_owned(), |rows| rows.to_string());
     let text = format!("collection {} has {rows} rows (an estimate)", collection.name);
@@ -86,14 +91,14 @@ pub(crate) async fn check(context: &Context, client: &Client, spec: &ExportSpec)
     let bucket = context.service.bucket(spec.to.bucket(), RETRIES)?;
     note_listing(&spec.to, &context.report);
     match bucket.list(spec.to.prefix()).await {
-        Ok(listing) if listing.objects.is_empty() => Ok(()),
+        Ok(listing) if listing.objects.is_empty() => Ok(collection),
         Ok(listing) => {
             let text =
                 format!("there are {} objects below {} already", listing.objects.len(), spec.to);
             Err(Failure::say(Exit::Usage, text).hint("export to another place"))
         }
         // Whether the bucket has to be there is VikingDB's to say.
-        Err(error) if error.class() == viking_fetch::ErrorClass::NotFound => Ok(()),
+        Err(error) if error.class() == viking_fetch::ErrorClass::NotFound => Ok(collection),
         Err(error) => Err(error.into()),
     }
 }
@@ -153,8 +158,8 @@ pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
     let task = TaskId(args.task.clone());
     context.detach.set(vec![
         format!("task {task} goes on on the server"),
-        format!("follow it again: viking-export wait {task}"),
-        format!("end it: viking-export cancel {task}"),
+        format!("follow it again: {}", to_copy(&["wait", &task.0])),
+        format!("end it: {}", to_copy(&["cancel", &task.0])),
     ]);
     let patience = args.patience;
     let done = follow(&client, &task, patience, &context.report).await?;
@@ -196,7 +201,7 @@ pub(crate) async fn cancel(context: &Context, talk: &TalkArgs, args: &CancelArgs
     if args.dry_run {
         return print_text(&format!("{what}\n"));
     }
-    ask(talk, &what)?;
+    ask(talk, &what).await?;
     client.drop_task(&task.id).await?;
     context.report.note(
         "cancelled",

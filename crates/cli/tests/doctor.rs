@@ -86,8 +86,16 @@ fn eight_broken_set_ups_are_named() {
     let (_service, place) =
         Service::with_faults(&["task-fail=no permission to write to the bucket"]);
     place.run(&RUN).fails(5, &[]);
-    let grant = place.run(&["doctor", "example"]).ok();
-    assert!(line(&grant, "unknown grant to write to TOS").contains("no permission to write"));
+    let grant = place.run(&["doctor", "example"]).fails(5, &[]);
+    assert!(line(&grant, "failed  grant to write to TOS").contains("no permission to write"));
+    assert!(grant.stdout.contains("fix: most often VikingDB may not write"), "{}", grant.stdout);
+
+    // Half a pair of keys for TOS leaves the rest of the look as it is.
+    let (_service, mut place) = Service::with_faults(&[]);
+    place.set("TOS_ACCESS_KEY", "AKLTpublic");
+    let half = place.run(&DOCTOR).fails(3, &[]);
+    assert!(line(&half, "failed  keys of TOS").contains("TOS_SECRET_KEY is not"));
+    line(&half, "ok      VikingDB: ");
 }
 
 fn write_profile(place: &Place, keys: (&str, &str)) {
@@ -146,6 +154,10 @@ fn v2_of_the_interface_does_a_whole_run() {
     place.set("VIKING_EXPORT_API", "v2");
     let run = place.run(&[&RUN[..], &["--output-fields", "id,city"]].concat()).ok();
     assert_eq!(run.stdout.lines().count(), 21_001);
+    assert!(run.stdout.starts_with("{\"id\":9223372036854775807,\"city\":\"guangzhou\"}\n"));
+    let unknown = [&RUN[..6], &["other", "--output-fields", "town"]].concat();
+    place.run(&unknown).fails(2, &["no field town", "InvalidParameter"]);
+    assert!(!place.path("other").exists(), "nothing was begun");
     assert!(run.stderr.contains("collection example has 21001 rows"), "{}", run.stderr);
     assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1);
     place.run(&["doctor", "example"]).ok();

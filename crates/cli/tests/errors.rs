@@ -86,7 +86,8 @@ fn exit_6_for_a_task_that_does_not_finish() {
     let (_service, place) = Service::with_faults(&["task-confirm"]);
     let waits =
         place.run(&[&RUN[..], &["--dir", "run"]].concat()).fails(6, &["viking-export confirm"]);
-    let task = waits.stderr.split("export confirm ").nth(1).unwrap().trim();
+    let task = waits.stderr.split("export confirm ").nth(1).unwrap();
+    let task = task.split_whitespace().next().unwrap();
     place.run(&["confirm", task]).ok();
     assert_eq!(place.run(&["resume", "run"]).ok().stdout.lines().count(), 21_001);
     let (_service, place) = Service::with_faults(&["task-stuck"]);

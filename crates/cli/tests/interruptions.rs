@@ -100,7 +100,7 @@ fn interrupt(stage: Stage, interruption: Interruption, go_on: &[&str]) {
     assert!(!place.path("rows.jsonl").exists(), "{case}: it has its name before it is whole");
     tos.emulator.set_network(true);
     tos.lend_keys(&mut place);
-    let went_on = place.run(go_on).ok();
+    let went_on = place.go_on(go_on).ok();
     assert_eq!(went_on.stdout, "", "{case}");
     let was_printing = went_on.stderr.contains("rows are in the output already");
     assert!(was_printing || !matches!(stage, Stage::Printing), "{case}: {}", went_on.stderr);
@@ -111,11 +111,8 @@ fn interrupt(stage: Stage, interruption: Interruption, go_on: &[&str]) {
     assert!(!place.path("run/.partial").exists(), "{case}");
     let receipt = std::fs::read_to_string(place.path("run/receipt.json")).unwrap();
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
-    assert_eq!(
-        (&receipt["finished"]["rows"], &receipt["tries"]),
-        (&21_001.into(), &2.into()),
-        "{case}"
-    );
+    assert_eq!(receipt["finished"]["rows"], 21_001, "{case}");
+    assert!(receipt["tries"].as_u64() >= Some(2), "{case}");
 }
 
 fn at_every_stage(interruption: Interruption) {

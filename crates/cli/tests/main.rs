@@ -12,6 +12,7 @@ mod pipeline;
 mod program;
 mod remote;
 mod rows;
+mod safety;
 mod secrets;
 mod signals;
 mod talk;

@@ -226,9 +226,13 @@ fn discard_removes_the_files_of_a_proven_run_only() {
     let place = Place::new();
     let arguments = ["run", "example", "--all", "--to", "tos://demo/x", "--embedded", "--discard"];
     place.run(&[&arguments[..], &["--dir", "whole"]].concat()).ok();
+    let partial = [&arguments[..], &["--dir", "part", "-n", "5"]].concat();
+    place.run(&partial).fails(2, &["--discard need all rows"]);
     assert!(!place.path("whole/0.parquet").exists());
     assert!(place.path("whole/receipt.json").exists());
-    place.run(&[&arguments[..], &["--dir", "part", "-n", "5"]].concat()).ok();
+    place.run(&[&arguments[..6], &["--dir", "part", "-n", "5"]].concat()).ok();
+    let resumed = place.run(&["resume", "part", "--discard"]);
+    resumed.fails(2, &["--discard need all rows"]);
     let receipt = std::fs::read_to_string(place.path("part/receipt.json")).unwrap();
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
     assert_eq!(receipt["finished"], Value::Null);

@@ -87,6 +87,26 @@ fn settings_come_from_flag_environment_file_and_default_in_this_order() {
     place.run(&["list", "example"]).fails(2, &["config.toml", "regoin", "region"]);
     std::fs::write(folder.join("config.toml"), "region = [").unwrap();
     place.run(&["list", "example"]).fails(2, &["config.toml"]);
+    std::fs::write(folder.join("config.toml"), "jobs = 0\n").unwrap();
+    let jobs = place.run(&["fetch", "tos://demo/x", "--dir", "d"]);
+    jobs.fails(2, &["'0' for '--jobs", "config.toml"]);
+    // Keys of the environment go before a profile that the file names, and not before one that is typed.
+    std::fs::write(folder.join("config.toml"), "profile = \"p\"\n").unwrap();
+    std::fs::create_dir(place.path(".volcengine")).unwrap();
+    let profile =
+        r#"{"profiles": {"p": {"access-key": "AKofProfile", "secret-key": "hush-profile"}}}"#;
+    std::fs::write(place.path(".volcengine/config.json"), profile).unwrap();
+    let show = place.run(&["config", "show"]).ok().stdout;
+    assert!(show.contains("keys = AKLTpubl…  (the environment"), "{show}");
+    let typed = place.run(&["config", "show", "--profile", "p"]).ok().stdout;
+    assert!(typed.contains("keys = AKofProf…  ("), "{typed}");
+    place.set("VIKING_EXPORT_ENDPOINT", "https://user:hush-password@host");
+    for format in [&["config", "show"][..], &["config", "show", "--json"], &["list", "--help"]] {
+        let show = place.run(format).ok().stdout;
+        assert!(!show.contains("hush"), "{show}");
+    }
+    place.set("VIKING_EXPORT_CONFIG", ".");
+    place.run(&["list", "example"]).fails(2, &["cannot read ."]);
     place.set("VIKING_EXPORT_CONFIG", "missing.toml");
     place.run(&["list", "example"]).fails(4, &["missing.toml", "VIKING_EXPORT_CONFIG"]);
 }

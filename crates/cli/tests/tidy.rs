@@ -123,6 +123,11 @@ fn modules_are_named_after_their_nouns() {
 #[test]
 fn the_exit_codes_of_the_readme_are_those_of_the_program() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, readme) = readme.split_once("### Exit codes").unwrap();
+    let (readme, _) = readme.split_once("\n## ").unwrap();
+    let help = fs::read_to_string(root().join("crates/cli/args.rs")).unwrap();
+    let (_, help) = help.split_once("Exit codes: ").unwrap();
+    let (help, _) = help.split_once('"').unwrap();
     let code = fs::read_to_string(root().join("crates/cli/exit.rs")).unwrap();
     let mut checked = 0;
     for line in code.lines().map(str::trim) {
@@ -135,6 +140,8 @@ fn the_exit_codes_of_the_readme_are_those_of_the_program() {
                 readme.contains(&format!("| {number} |")),
                 "exit code {number} is not in the README"
             );
+            let is_told = help.split([' ', 'n', '\\']).any(|word| word == number.to_string());
+            assert!(is_told, "exit code {number} is not in the help");
             checked += 1;
         }
     }
