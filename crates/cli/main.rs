@@ -212,7 +212,9 @@ async fn until_stopped(context: Arc<Context>, cli: Cli) -> Outcome<()> {
         context.stop.wait_until_idle().await;
     };
     tokio::select! {
-        _ = tokio::time::timeout(STOP_LIMIT, clean_up) => {}
+        done = tokio::time::timeout(STOP_LIMIT, clean_up) => if done.is_err() {
+            word = "stopped, though the output did not take the rows that were on their way";
+        },
         _ = signals.next() => word = "stopped at once by a second signal",
     }
     Err(context.detach.take().into_iter().fold(Failure::say(exit, word), Failure::hint))

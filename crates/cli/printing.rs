@@ -28,7 +28,7 @@ pub(crate) struct Stop {
 impl Stop {
     /// Asks all printing to stop.
     pub(crate) fn ask(&self) {
-        self.asked.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::SeqCst);
         self.call.notify_one();
     }
 
@@ -38,12 +38,12 @@ impl Stop {
     }
 
     fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Waits until nothing prints any more.
     pub(crate) async fn wait_until_idle(&self) {
-        while self.printers.load(Ordering::Acquire) > 0 {
+        while self.printers.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -84,9 +84,13 @@ pub(crate) fn print(
     stop: &Stop,
     rows: &AtomicU64,
 ) -> Outcome<Printed> {
-    stop.printers.fetch_add(1, Ordering::AcqRel);
+    let mut inputs = inputs.peekable();
+    // Who stops us while we wait for the first file need not wait for us: nothing is printed yet. From here on
+    // either we see that we are to stop, or it is seen that we print.
+    inputs.peek();
+    stop.printers.fetch_add(1, Ordering::SeqCst);
     let printed = print_all(inputs, options, output, stop, rows);
-    stop.printers.fetch_sub(1, Ordering::AcqRel);
+    stop.printers.fetch_sub(1, Ordering::SeqCst);
     printed
 }
 
@@ -108,6 +112,9 @@ fn print_all(
     };
     let print_inputs = || -> Outcome<()> {
         for input in inputs {
+            if stop.is_asked() {
+                break;
+            }
             let (name, source) = input?;
             let before = lines();
             let rows = printer.print(&name, source, &mut watch)?;

@@ -251,3 +251,23 @@ fn printing_begins_anew_where_it_would_be_other_rows() {
     assert_eq!(rows.lines().count(), 21_001);
     assert!(rows.starts_with("{\"id\":9223372036854775807}\n"));
 }
+
+#[test]
+fn ctrl_c_while_stdin_says_nothing_is_heard_at_once() {
+    let service = Service::start(&[]);
+    let place = Place::at(&service);
+    let filter = ["run", "example", "--filter", "-", "--to", "tos://demo/x"];
+    for arguments in [&["cat", "-"][..], &filter] {
+        let mut child =
+            place.command(arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        // It hears signals by the time it sleeps on its input.
+        std::thread::sleep(Duration::from_millis(500));
+        send(&child, Signal::INT);
+        let mut stderr = child.stderr.take().unwrap();
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+        // Otherwise it says that something was not done in time.
+        assert!(said.contains("error: interrupted\n"), "{said}");
+    }
+}
