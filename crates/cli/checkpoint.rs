@@ -50,7 +50,7 @@ impl Checkpoint {
         // These change how it is done, and not what comes out.
         let options = RowArgs { threads: None, memory: None, batch_rows: None, ..options.clone() };
         let can_go_on = options.format == Format::Jsonl;
-        let output = std::path::absolute(output)?;
+        let output = spelled_one_way(output)?;
         let options = serde_json::to_value(options)?;
         let printed = Printed { output, options, rows: 0, bytes: 0, is_whole: false };
         let place = folder.join(CHECKPOINT);
@@ -64,8 +64,11 @@ impl Checkpoint {
         is_same.then_some(noted)
     }
 
-    /// Whether an earlier try has put all rows into `output` and given it its name.
-    pub(crate) fn take_up_whole(&mut self, output: &Path) -> bool {
+    /// Whether an earlier try has put all rows into `output` and given it its name: then `part` is gone.
+    pub(crate) fn take_up_whole(&mut self, output: &Path, part: &Path) -> bool {
+        if part.exists() {
+            return false;
+        }
         let length = fs::metadata(output).map(|file| file.len()).ok();
         match self.noted() {
             Some(noted) if noted.is_whole && Some(noted.bytes) == length => {
@@ -136,4 +139,13 @@ impl Checkpoint {
         // What is left of it speaks of a part file that is gone, and is not believed.
         drop(fs::remove_file(&self.place));
     }
+}
+
+/// The same file has one name, from wherever and however it is named.
+fn spelled_one_way(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    Ok(match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => path,
+    })
 }

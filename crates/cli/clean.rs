@@ -6,8 +6,9 @@ use viking_fetch::{RemoteObject, prove};
 
 use crate::Context;
 use crate::args::{CleanArgs, TalkArgs};
-use crate::copy::to_copy;
+use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::files::blocking;
 use crate::output::print_text;
 use crate::places::RETRIES;
 use crate::question::ask;
@@ -26,7 +27,7 @@ pub(crate) async fn clean(context: &Context, talk: &TalkArgs, args: &CleanArgs) 
             .collect();
         return print_text(&lines);
     }
-    let here = compare(&folder)?;
+    let here = compare(context, &folder).await?;
     let (count, dir) = (objects.len(), folder.path.display());
     let mut what =
         format!("This deletes {count} objects below {from}; {here} of their files are in {dir}.");
@@ -45,14 +46,17 @@ pub(crate) async fn delete_proven(context: &Context, folder: &mut RunFolder) -> 
 
 /// Compares the files that are here with their checksums once more, before there is nothing else; how many
 /// there are.
-fn compare(folder: &RunFolder) -> Outcome<usize> {
+async fn compare(context: &Context, folder: &RunFolder) -> Outcome<usize> {
     let mut here = 0;
+    let text = format!("comparing the files of {}", folder.path.display());
+    context.report.note("compare", &text, json!({}));
     for object in folder.receipt.objects.iter().flatten() {
         let path = folder.path.join(&object.name);
         if path.exists() {
             let known = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
-            prove(&path, &object.remote(), known).map_err(|error| {
-                Failure::from(error).hint(
+            let remote = object.remote();
+            blocking(move || Ok(prove(&path, &remote, known)?)).await.map_err(|failure| {
+                failure.hint(
                     "nothing was deleted; load it again with the command that made the folder",
                 )
             })?;
@@ -108,7 +112,7 @@ fn finished(folder: &RunFolder) -> Outcome<Vec<RemoteObject>> {
     {
         return Ok(objects.iter().map(ObjectRecord::remote).collect());
     }
-    let dir = folder.path.display().to_string();
+    let dir = path_to_copy(&folder.path);
     let text = format!("{dir} is not finished, so nothing is deleted");
     let is_partial = rows.as_ref().is_some_and(|rows| rows.limit.is_some() || rows.offset > 0);
     let way = match (&folder.receipt.request, is_partial) {

@@ -1,5 +1,6 @@
 //! Commands that we print for the user to copy.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use clap::ArgMatches;
@@ -40,6 +41,12 @@ pub(crate) fn typed(matches: &ArgMatches, name: &str) -> Option<String> {
 fn is_typed(matches: &ArgMatches, name: &str) -> bool {
     let has = matches.try_contains_id(name).unwrap_or(false);
     has && matches.value_source(name) == Some(ValueSource::CommandLine)
+}
+
+/// A path that is not taken for a flag.
+pub(crate) fn path_to_copy(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.starts_with('-') && text != "-" { format!("./{text}") } else { text }
 }
 
 /// A command as it is typed in a shell.

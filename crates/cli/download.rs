@@ -13,9 +13,9 @@ use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteO
 
 use crate::Context;
 use crate::args::{FetchArgs, Patience, TransferArgs};
-use crate::copy::to_copy;
+use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::files::count_rows;
+use crate::files::{blocking, count_rows};
 use crate::output::print_text;
 use crate::places::{Place, find_remote, no_objects};
 use crate::receipt::{Finished, ObjectRecord, Request, now};
@@ -134,7 +134,7 @@ pub(crate) async fn load(
     report: &Report,
     landed: Option<Sender<usize>>,
 ) -> Outcome<()> {
-    compare_landed(folder, report)?;
+    compare_landed(folder, report).await?;
     let objects = folder.receipt.objects.as_deref().unwrap_or_default();
     meter.objects_total.store(objects.len(), Ordering::Relaxed);
     for place in (0..objects.len()).filter(|&place| folder.has(&objects[place])) {
@@ -176,15 +176,25 @@ pub(crate) async fn load(
 /// Compares the files that are here with their checksums, but for those that nobody wrote to since. What
 /// is not the object any more is removed, to be loaded again. Files that landed just before a stop have no
 /// checksum in the receipt yet.
-fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> {
-    let mut objects = folder.receipt.objects.take().unwrap_or_default();
-    for object in objects.iter_mut().filter(|object| folder.has(object)) {
+async fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> {
+    let mut objects = folder.receipt.objects.clone().unwrap_or_default();
+    let here = objects.iter_mut().filter(|object| folder.has(object));
+    let doubted: Vec<_> = here
+        .filter(|object| {
+            let written = folder.written(object);
+            object.crc64.is_none() || written.is_none() || object.landed != written
+        })
+        .collect();
+    if !doubted.is_empty() {
+        let count = doubted.len();
+        let text = format!("comparing {count} files that are here already");
+        report.note("compare", &text, json!({"files": count}));
+    }
+    for object in doubted {
         let written = folder.written(object);
         let known: Option<u64> = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
-        if known.is_some() && written.is_some() && object.landed == written {
-            continue;
-        }
-        match prove(&folder.path.join(&object.name), &object.remote(), known) {
+        let (path, remote) = (folder.path.join(&object.name), object.remote());
+        match blocking(move || Ok(prove(&path, &remote, known))).await? {
             Ok(proof) => {
                 object.crc64 = Some(proof.crc64.to_string());
                 object.md5_compared = proof.is_md5_compared;
@@ -199,6 +209,8 @@ fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> {
         }
     }
     folder.receipt.objects = Some(objects);
+    // What was removed once is here again, or about to be.
+    folder.receipt.discarded = None;
     if !folder.has_all() {
         // What was proven is not what is here any more.
         folder.receipt.finished = None;
@@ -286,7 +298,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     }
     let request = Request::Fetch { from: from.to_string() };
     let mut folder = RunFolder::create(&args.dir, &from.to_string(), request, None)?;
-    let dir = args.dir.display().to_string();
+    let dir = path_to_copy(&args.dir);
     let place = from.to_string();
     let mut again = vec!["fetch", &place, "--dir", &dir];
     let transfer = same_again(&args.transfer);

@@ -17,6 +17,9 @@ use crate::values::Format;
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
+/// What file systems take.
+const NAME_BYTES_MAX: usize = 255;
+
 impl OutputArgs {
     /// The file that rows go to, if it is not stdout.
     pub(crate) fn file(&self) -> Option<&Path> {
@@ -67,6 +70,22 @@ pub(crate) struct OutputOfRun<'a> {
     pub(crate) rows: &'a RowArgs,
 }
 
+impl OutputOfRun<'_> {
+    /// The output while it grows. Named after the run: what another one writes to the same place is left
+    /// alone. The collection is left out of it: names of files have their limits.
+    fn part(&self, name: &Path) -> PathBuf {
+        let mut ends = self.run.rsplitn(3, '-');
+        let (random, time) = (ends.next().unwrap_or_default(), ends.next().unwrap_or_default());
+        part_path(name, &format!(".{time}-{random}"))
+    }
+}
+
+fn part_path(name: &Path, tag: &str) -> PathBuf {
+    let mut part = name.as_os_str().to_owned();
+    part.push(format!("{tag}.part"));
+    PathBuf::from(part)
+}
+
 impl Output {
     /// An output of rows that are not part of a run.
     pub(crate) fn open(args: &OutputArgs) -> Outcome<Self> {
@@ -74,7 +93,7 @@ impl Output {
             None => Self::stdout(),
             Some(name) => {
                 args.check()?;
-                let (file, place) = Self::part(name, "", args.force)?;
+                let (file, place) = Self::part(name, part_path(name, ""), args.force)?;
                 let cannot =
                     |error| Failure::local(format!("cannot write {}", name.display()), error);
                 file.set_len(0).map_err(cannot)?;
@@ -94,15 +113,15 @@ impl Output {
         let lines = (of.rows.format == Format::Jsonl).then(Arc::default);
         let Some(name) = args.file() else { return Ok(Self { lines, ..Self::stdout()? }) };
         let cannot = |error| Failure::local(format!("cannot write {}", name.display()), error);
+        let part = of.part(name);
         let mut checkpoint = Checkpoint::new(of.folder, name, of.rows).map_err(cannot)?;
-        if checkpoint.take_up_whole(name) {
+        if checkpoint.take_up_whole(name, &part) {
             let file = File::open(name).map_err(cannot)?;
             let checkpoint = Some(checkpoint);
             return Ok(Self { file, place: None, checkpoint, lines, is_whole: true });
         }
         args.check()?;
-        // Named after the run: what another one writes to the same place is left alone.
-        let (mut file, place) = Self::part(name, &format!(".{}", of.run), args.force)?;
+        let (mut file, place) = Self::part(name, part, args.force)?;
         checkpoint.take_up(&mut file).map_err(cannot)?;
         let (place, checkpoint) = (Some(place), Some(checkpoint));
         Ok(Self { file, place, checkpoint, lines, is_whole: false })
@@ -111,18 +130,38 @@ impl Output {
     /// What is wrong with the output of a run before anything is done.
     pub(crate) fn check(args: &OutputArgs, of: &OutputOfRun<'_>) -> Outcome<()> {
         let Some(name) = args.file() else { return Ok(()) };
+        let part = of.part(name);
+        let folder = match name.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let is_same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        };
+        if !folder.is_dir() {
+            let text =
+                format!("{} is no folder, so {} cannot be made", folder.display(), name.display());
+            return Err(Failure::say(Exit::NotFound, text));
+        }
+        if is_same(folder, of.folder) {
+            let text =
+                format!("{} is in the run folder, which is for files of its own", name.display());
+            return Err(Failure::say(Exit::Usage, text).hint("take an -o outside of it"));
+        }
+        if part.file_name().is_some_and(|name| name.len() > NAME_BYTES_MAX) {
+            let text = format!("the name of {} is too long", name.display());
+            return Err(Failure::say(Exit::Usage, text).hint("take a shorter -o"));
+        }
         let checkpoint = Checkpoint::new(of.folder, name, of.rows);
-        if checkpoint.is_ok_and(|mut checkpoint| checkpoint.take_up_whole(name)) {
+        if checkpoint.is_ok_and(|mut checkpoint| checkpoint.take_up_whole(name, &part)) {
             return Ok(());
         }
         args.check()
     }
 
     /// The file while it grows, held by this process alone.
-    fn part(name: &Path, tag: &str, may_replace: bool) -> Outcome<(File, Place)> {
-        let mut part = name.as_os_str().to_owned();
-        part.push(format!("{tag}.part"));
-        let part = PathBuf::from(part);
+    fn part(name: &Path, part: PathBuf, may_replace: bool) -> Outcome<(File, Place)> {
         let cannot = |error| Failure::local(format!("cannot create {}", part.display()), error);
         let mut how = File::options();
         let file = how.read(true).write(true).create(true).truncate(false).open(&part);
@@ -175,7 +214,8 @@ impl Output {
                 name.display(),
                 part.display()
             );
-            return Err(Failure::say(Exit::Usage, text).hint("move one of them away"));
+            let hint = "move it away and go on, or go on with another -o";
+            return Err(Failure::say(Exit::Usage, text).hint(hint));
         }
         match &mut self.checkpoint {
             Some(checkpoint) => checkpoint.save_whole(&self.file, rows),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::Context;
 use crate::args::GoingArgs;
 use crate::clean::delete_proven;
-use crate::copy::to_copy;
+use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::printing::{Printed, PrintedFile, report_memory, report_text_like, report_values};
 use crate::receipt::{Finished, ObjectRecord};
@@ -46,7 +46,7 @@ pub(crate) async fn prove(
     let rows = compared.sum::<Outcome<u64>>();
     // What was counted is kept, above all if it differs.
     folder.save()?;
-    let dir = folder.path.display().to_string();
+    let dir = path_to_copy(&folder.path);
     let verify = || format!("compare the folder with its receipt: {}", to_copy(&["verify", &dir]));
     let rows = rows.map_err(|failure| failure.hint(verify()))?;
     if rows != printed.rows {
@@ -91,8 +91,7 @@ fn compare(file: &PrintedFile, object: &mut ObjectRecord) -> Outcome<u64> {
         number(file.rows.rows),
         number(written)
     );
-    Err(Failure::say(Exit::Data, text)
-        .hint("compare the folder with TOS: viking-export verify DIR"))
+    Err(Failure::say(Exit::Data, text))
 }
 
 fn say_done(context: &Context, folder: &RunFolder, printed: &Printed, going: &GoingArgs) {

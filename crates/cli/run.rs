@@ -13,7 +13,7 @@ use viking_fetch::{Bucket, Lead};
 
 use crate::Context;
 use crate::args::{GoingArgs, ResumeArgs, RowArgs, RunArgs};
-use crate::copy::to_copy;
+use crate::copy::{path_to_copy, to_copy};
 use crate::download::{Meter, list, load, same_again};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, OutputOfRun, print_text};
@@ -56,8 +56,6 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
         return plan(context, args, &to).await;
     }
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&run));
-    let of = OutputOfRun { folder: &dir, run: &run, rows: &args.rows };
-    Output::check(&args.going.output, &of)?;
     let mut folder = RunFolder::create(&dir, &run, request, Some(args.rows.clone()))?;
     let is_new = folder.receipt.tries == 0;
     let outcome = go_on(context, &mut folder, &args.going).await;
@@ -112,7 +110,7 @@ fn address_of(service: &Service) -> Address {
 
 /// The command that goes on with a run as it was begun.
 fn resume_command(dir: &str, going: &GoingArgs) -> String {
-    let output = going.output.output.as_ref().map(|path| path.display().to_string());
+    let output = going.output.output.as_ref().map(|path| path_to_copy(path));
     let mut words = vec!["resume", dir];
     if let Some(output) = &output {
         words.extend(["-o", output]);
@@ -127,9 +125,12 @@ fn resume_command(dir: &str, going: &GoingArgs) -> String {
 
 /// Does what the receipt says is still to be done.
 async fn go_on(context: &Context, folder: &mut RunFolder, going: &GoingArgs) -> Outcome<()> {
-    let dir = folder.path.display().to_string();
-    let service = service_of(context, folder)?;
+    let dir = path_to_copy(&folder.path);
+    let service = service_of(context, folder, going)?;
     refuse_gone(folder, &dir)?;
+    let rows = folder.receipt.rows.clone().unwrap_or_default();
+    let of = OutputOfRun { folder: &folder.path, run: &folder.receipt.run, rows: &rows };
+    Output::check(&going.output, &of)?;
     let command = resume_command(&dir, going);
     let resume = format!("go on: {command}");
     let text = format!("the run folder is {dir}; after a stop {resume}");
@@ -142,12 +143,11 @@ async fn go_on(context: &Context, folder: &mut RunFolder, going: &GoingArgs) -> 
     outcome.map_err(|failure| failure.resumable(&command))
 }
 
-/// The services where a run began, unless other ones are named now.
-fn service_of(context: &Context, folder: &mut RunFolder) -> Outcome<Service> {
-    let dir = folder.path.display().to_string();
+/// The services where a run began, but for the addresses that are typed now.
+fn service_of(context: &Context, folder: &RunFolder, going: &GoingArgs) -> Outcome<Service> {
+    let dir = path_to_copy(&folder.path);
     let mut service = context.service.clone();
-    let has_all = folder.has_all();
-    match &mut folder.receipt.request {
+    match &folder.receipt.request {
         Request::Fetch { from } => {
             let text = format!("{dir} is a folder of fetch, which prints no rows");
             let fetch = to_copy(&["fetch", from, "--dir", &dir]);
@@ -155,15 +155,17 @@ fn service_of(context: &Context, folder: &mut RunFolder) -> Outcome<Service> {
         }
         Request::Run { address, .. } => {
             let was_embedded = address.endpoint.as_deref() == Some(EMBEDDED);
-            if was_embedded && !service.is_embedded() && !has_all {
+            let is_gone = was_embedded && folder.receipt.tries > 0;
+            if is_gone && (!folder.has_all() || going.clean) {
                 let text = format!("{dir} was a run on the embedded service, which is gone");
-                let hint = "start it anew with `run … --embedded`";
+                let hint = "start it anew with `run … --embedded` and another --dir";
                 return Err(Failure::say(Exit::Usage, text).hint(hint));
             }
-            service.go_to(address);
-            if !was_embedded {
-                *address = service.address.clone();
+            if service.is_embedded() && !was_embedded {
+                let text = format!("{dir} is no run on the embedded service");
+                return Err(Failure::say(Exit::Usage, text).hint("leave out --embedded"));
             }
+            service.go_to(address);
             Ok(service)
         }
     }
@@ -199,6 +201,12 @@ async fn all_steps(
     let mut spec = spec(&folder.receipt.request, &folder.receipt.run)?;
     let name = spec.to.bucket().to_owned();
     let open = || service.bucket(&name, going.transfer.retries);
+    if going.new_task && folder.receipt.objects.is_some() {
+        let text = "the task of this run is done, and its objects are listed";
+        return Err(
+            Failure::say(Exit::Usage, text).hint("leave out --new-task, or start a new run")
+        );
+    }
     if folder.receipt.objects.is_none() {
         export(context, &mut spec, folder, going, &open, resume).await?;
         context.detach.set(vec![format!("go on: {resume}")]);
@@ -236,11 +244,17 @@ async fn export(
     let url = client.url();
     report.note("connect", &format!("asking VikingDB at {url}"), json!({"url": url}));
     let task = task(&client, spec, folder, context, going).await?;
-    context.detach.set(vec![
-        format!("task {task} goes on on the server"),
-        format!("go on: {resume}"),
-        format!("end it: {}", to_copy(&["cancel", &task.0])),
-    ]);
+    let ways = if context.service.is_embedded() {
+        vec!["the embedded service ended as well: start the run anew".to_owned()]
+    } else {
+        let cancel = to_copy(&["cancel", &task.0]);
+        vec![
+            format!("task {task} goes on on the server"),
+            format!("go on: {resume}"),
+            format!("end it: {cancel}"),
+        ]
+    };
+    context.detach.set(ways);
     let done = follow(&client, &task, patience, report).await;
     folder.receipt.retries.vikingdb += client.retries();
     folder.receipt.retries.tos += context.service.take_retries();
@@ -274,7 +288,10 @@ async fn task(
     let known = match folder.receipt.task.clone().map(TaskId) {
         Some(task) if !going.new_task || is_alive(client, &task).await? => Some(task),
         Some(_) => None,
-        None if folder.receipt.submitted.is_some() => client.find_export(spec).await?,
+        None if folder.receipt.submitted.is_some() => match client.find_export(spec).await? {
+            Some(task) if !going.new_task || is_alive(client, &task).await? => Some(task),
+            _ => None,
+        },
         None => None,
     };
     let task = match (known, &folder.receipt.submitted) {
@@ -282,7 +299,7 @@ async fn task(
         (None, Some(time)) if !going.new_task => {
             let text =
                 format!("a task was submitted on {time}, and the list of tasks does not show it");
-            let way = resume_command(&folder.path.display().to_string(), going);
+            let way = resume_command(&path_to_copy(&folder.path), going);
             return Err(Failure::say(Exit::Transfer, text)
                 .hint(format!("it may show up later: {way}"))
                 .hint(format!("if you are sure that there is none: {way} --new-task")));

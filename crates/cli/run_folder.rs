@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use viking_fetch::RemoteObject;
 
 use crate::args::RowArgs;
-use crate::copy::to_copy;
+use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request, now};
 
@@ -44,7 +44,7 @@ impl RunFolder {
                 let text = format!("{} is the folder of another request", path.display());
                 return Err(Failure::say(Exit::Usage, text).hint(format!(
                     "take another --dir, or go on with that one: {}",
-                    to_copy(&["resume", &path.display().to_string()])
+                    to_copy(&["resume", &path_to_copy(path)])
                 )));
             }
             folder.receipt.rows = rows;

@@ -8,7 +8,7 @@ use viking_fetch::prove;
 
 use crate::Context;
 use crate::args::VerifyArgs;
-use crate::copy::to_copy;
+use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::{blocking, rows_of};
 use crate::output::print_text;
@@ -33,10 +33,8 @@ pub(crate) async fn verify(context: &Arc<Context>, args: &VerifyArgs) -> Outcome
         let receipt = run_folder::read(&dir)?;
         let Some(objects) = &receipt.objects else {
             let text = format!("{} lists no objects yet", dir.display());
-            return Err(Failure::say(Exit::Data, text).hint(format!(
-                "go on with it: {}",
-                to_copy(&["resume", &dir.display().to_string()])
-            )));
+            return Err(Failure::say(Exit::Data, text)
+                .hint(format!("go on with it: {}", to_copy(&["resume", &path_to_copy(&dir)]))));
         };
         let (mut rows, mut failures, mut lines) = (0, Vec::new(), Vec::new());
         for object in objects {

@@ -76,7 +76,7 @@ fn two_runs_with_one_output_do_not_mix() {
     let ids = fs::read_to_string(place.path("rows.jsonl")).unwrap();
     stderr.read_to_string(&mut said).unwrap();
     let first = Ended { stderr: said, ..child.wait_with_output().unwrap().into() };
-    first.fails(2, &["rows.jsonl was made meanwhile", "rows.jsonl.example-"]);
+    first.fails(2, &["rows.jsonl was made meanwhile", "rows.jsonl.2"]);
     assert!(fs::read_to_string(place.path("rows.jsonl")).unwrap() == ids, "it was replaced");
     assert_eq!(ids.lines().count(), 21_001);
     // With the other one out of the way it is taken up where it was.
@@ -242,7 +242,9 @@ fn an_address_that_is_typed_goes_before_the_one_of_the_receipt() {
         place.run(&["resume", "run", "--tos-endpoint", service.text("tos")]).ok().stdout
             == example_rows()
     );
-    assert!(place.run(&["resume", "run"]).ok().stdout == example_rows(), "it is kept");
+    let begun = receipt(&place, "run")["request"]["tos_endpoint"].clone();
+    assert_eq!(begun, "http://tos.localhost:9", "a word for once is not kept");
+    place.run(&["resume", "run", "--embedded"]).fails(2, &["no run on the embedded service"]);
 }
 
 #[test]
@@ -268,4 +270,75 @@ fn variables_that_are_set_to_nothing_set_nothing() {
     assert!(place.run(&[&RUN[..], &["--embedded"]].concat()).ok().stdout == example_rows());
     let show = place.run(&["config", "show"]).ok().stdout;
     assert!(show.contains("region = cn-beijing  (default)"), "{show}");
+}
+
+#[test]
+fn an_old_file_is_not_taken_for_the_rows() {
+    let (_service, place) = Service::with_faults(&[]);
+    // As long as the rows are, and something else.
+    let old = "x".repeat(example_rows().len());
+    fs::write(place.path("rows.jsonl"), &old).unwrap();
+    let run = [&RUN[..], &["-o", "rows.jsonl", "--force", "--clean"]].concat();
+    place.run(&[&RUN[..], &["-o", "other.jsonl"]].concat()).ok();
+    // What a stop between the last row and the name leaves: the note that all is there, and the part.
+    let run_name = receipt(&place, "run")["run"].as_str().unwrap().to_owned();
+    let tag = run_name.strip_prefix("example-").unwrap();
+    let part = place.path(&format!("rows.jsonl.{tag}.part"));
+    fs::copy(place.path("other.jsonl"), &part).unwrap();
+    let output = place.folder.path().canonicalize().unwrap().join("rows.jsonl");
+    let rows = receipt(&place, "run")["rows"].clone();
+    let mut options = rows.as_object().unwrap().clone();
+    for how in ["threads", "memory", "batch_rows"] {
+        options.insert(how.to_owned(), Value::Null);
+    }
+    let note = serde_json::json!({"output": output, "options": options, "rows": 21_001,
+        "bytes": old.len(), "is_whole": true});
+    fs::write(place.path("run/.printed.json"), note.to_string()).unwrap();
+    let again = place.run(&run).ok();
+    assert!(again.stderr.contains("21001 rows are in the output already"), "{}", again.stderr);
+    assert!(fs::read_to_string(place.path("rows.jsonl")).unwrap() == example_rows());
+    assert!(!part.exists());
+}
+
+#[test]
+fn what_is_wrong_with_an_output_is_said_before_the_export() {
+    let (_service, place) = Service::with_faults(&[]);
+    let long = "n".repeat(240);
+    for (output, code, words) in [
+        ("nowhere/rows.jsonl", 4, "nowhere is no folder"),
+        ("run/receipt.json", 2, "in the run folder"),
+        ("./run/../run/rows.jsonl", 2, "in the run folder"),
+        (long.as_str(), 2, "too long"),
+    ] {
+        place.run(&[&RUN[..], &["-o", output, "--force"]].concat()).fails(code, &[words]);
+        assert!(!place.path("run").exists(), "{output}");
+    }
+    assert_eq!(place.run(&["list", "example"]).ok().stdout, "", "no task was created");
+}
+
+#[test]
+fn files_that_were_discarded_and_loaded_again_are_kept() {
+    let (_service, place) = Service::with_faults(&[]);
+    place.run(&[&RUN[..], &["--discard"]].concat()).ok();
+    place.run(&["resume", "run"]).ok();
+    assert_eq!(receipt(&place, "run")["discarded"], Value::Null);
+    place.run(&["clean", "run", "--yes"]).ok();
+    fs::remove_file(place.path("run/2.parquet")).unwrap();
+    place.run(&["resume", "run"]).fails(4, &["files are missing", "objects were deleted"]);
+    assert!(place.path("run/0.parquet").exists());
+    place.run(&["resume", "run", "--new-task"]).fails(4, &["files are missing"]);
+}
+
+#[test]
+fn a_folder_that_looks_like_a_flag_is_told_as_a_folder() {
+    let (_service, place) = Service::with_faults(&["task-stuck=1"]);
+    let run =
+        ["run", "example", "--all", "--to", "tos://demo/x", "--dir=-my run", "--timeout", "300ms"];
+    let stuck = place.run(&run).fails(6, &["resume './-my run'"]);
+    let task = place.run(&["list", "example"]).ok().stdout;
+    place.run(&["cancel", task.split_whitespace().next().unwrap(), "--yes"]).ok();
+    run_copied(&place, &stuck.stderr).fails(4, &["--new-task"]);
+    let done = place.run(&["resume", "./-my run", "--new-task"]).ok();
+    assert!(done.stdout == example_rows());
+    place.run(&["resume", "./-my run", "--new-task"]).fails(2, &["objects are listed"]);
 }
