@@ -276,6 +276,13 @@ pub(crate) struct RowArgs {
     pub(crate) allow_schema_change: bool,
 }
 
+impl RowArgs {
+    /// Whether rows are left out.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.limit.is_some() || self.offset > 0
+    }
+}
+
 /// Where rows go.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]

@@ -5,7 +5,7 @@ use viking_api::TosPath;
 use viking_fetch::{RemoteObject, prove};
 
 use crate::Context;
-use crate::args::{CleanArgs, TalkArgs};
+use crate::args::{CleanArgs, RowArgs, TalkArgs};
 use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::blocking;
@@ -53,8 +53,7 @@ async fn compare(context: &Context, folder: &RunFolder) -> Outcome<usize> {
     for object in folder.receipt.objects.iter().flatten() {
         let path = folder.path.join(&object.name);
         if path.exists() {
-            let known = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
-            let remote = object.remote();
+            let (remote, known) = (object.remote(), object.known_crc64());
             blocking(move || Ok(prove(&path, &remote, known)?)).await.map_err(|failure| {
                 failure.hint(
                     "nothing was deleted; load it again with the command that made the folder",
@@ -114,7 +113,7 @@ fn finished(folder: &RunFolder) -> Outcome<Vec<RemoteObject>> {
     }
     let dir = path_to_copy(&folder.path);
     let text = format!("{dir} is not finished, so nothing is deleted");
-    let is_partial = rows.as_ref().is_some_and(|rows| rows.limit.is_some() || rows.offset > 0);
+    let is_partial = rows.as_ref().is_some_and(RowArgs::is_partial);
     let way = match (&folder.receipt.request, is_partial) {
         (Request::Fetch { from }, _) => to_copy(&["fetch", from, "--dir", &dir]),
         (_, false) => to_copy(&["resume", &dir]),

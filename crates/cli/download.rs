@@ -179,21 +179,19 @@ pub(crate) async fn load(
 async fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> {
     let mut objects = folder.receipt.objects.clone().unwrap_or_default();
     let here = objects.iter_mut().filter(|object| folder.has(object));
-    let doubted: Vec<_> = here
-        .filter(|object| {
-            let written = folder.written(object);
-            object.crc64.is_none() || written.is_none() || object.landed != written
-        })
-        .collect();
+    let timed = here.map(|object| (folder.written(object), object));
+    let is_doubted = |(written, object): &(Option<String>, &mut ObjectRecord)| {
+        object.crc64.is_none() || written.is_none() || object.landed != *written
+    };
+    let doubted: Vec<_> = timed.filter(is_doubted).collect();
     if !doubted.is_empty() {
         let count = doubted.len();
         let text = format!("comparing {count} files that are here already");
         report.note("compare", &text, json!({"files": count}));
     }
-    for object in doubted {
-        let written = folder.written(object);
-        let known: Option<u64> = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
+    for (written, object) in doubted {
         let (path, remote) = (folder.path.join(&object.name), object.remote());
+        let known = object.known_crc64();
         match blocking(move || Ok(prove(&path, &remote, known))).await? {
             Ok(proof) => {
                 object.crc64 = Some(proof.crc64.to_string());

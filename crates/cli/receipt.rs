@@ -89,6 +89,13 @@ impl ObjectRecord {
     }
 }
 
+impl ObjectRecord {
+    /// The CRC-64 that its file should have, if that is known.
+    pub(crate) fn known_crc64(&self) -> Option<u64> {
+        self.crc64.as_ref().and_then(|crc64| crc64.parse().ok())
+    }
+}
+
 impl From<RemoteObject> for ObjectRecord {
     fn from(object: RemoteObject) -> Self {
         let RemoteObject { key, name, size, etag } = object;

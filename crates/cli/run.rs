@@ -69,8 +69,7 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
 
 /// What is removed at the end must have been printed whole.
 fn refuse_partial(going: &GoingArgs, rows: &RowArgs) -> Outcome<()> {
-    let is_partial = rows.limit.is_some() || rows.offset > 0;
-    if is_partial && (going.clean || going.discard) {
+    if rows.is_partial() && (going.clean || going.discard) {
         let text = "--clean and --discard need all rows, and -n and --offset leave some out";
         return Err(Failure::say(Exit::Usage, text).hint("leave out the one or the other"));
     }

@@ -68,7 +68,7 @@ fn look(dir: &Path, object: &ObjectRecord) -> Outcome<Found> {
     if !path.exists() {
         return Err(Failure::say(Exit::NotFound, format!("{} is not there", path.display())));
     }
-    let known = object.crc64.as_ref().and_then(|crc64| crc64.parse().ok());
+    let known = object.known_crc64();
     let proof = prove(&path, &object.remote(), known)?;
     let (_, rows) = rows_of(open(&object.name, &path)?)?;
     if let Some(wanted) = object.rows.filter(|&wanted| wanted != rows) {

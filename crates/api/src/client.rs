@@ -239,11 +239,7 @@ impl Client {
 
     /// The time on the service's clock, if it says so. Anything that answers will do.
     pub async fn server_time(&self) -> Result<Option<Timestamp>, Error> {
-        let failed = |source: reqwest::Error| Error::Transport {
-            call: "ping",
-            host: self.endpoint.host(),
-            source: Box::new(source.without_url()),
-        };
+        let failed = |source| self.no_answer("ping", source);
         let request = self.http.get(self.endpoint.url()).timeout(self.answer_timeout);
         let answer = request.send().await.map_err(failed)?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
@@ -262,6 +258,11 @@ impl Client {
             Api::V1 => &data[v1],
             Api::V2 => &data[v2],
         }
+    }
+
+    fn no_answer(&self, call: &'static str, source: reqwest::Error) -> Error {
+        let host = self.endpoint.host();
+        Error::Transport { call, host, source: Box::new(source.without_url()) }
     }
 
     fn not_understood(&self, call: Call<'_>, detail: &str) -> Error {
@@ -312,11 +313,7 @@ impl Client {
 
     async fn send_signed(&self, spelling: &Spelling, keys: &Credentials) -> Result<Value, Error> {
         let Spelling { name: call, method, path, query, body } = spelling;
-        let failed = |source: reqwest::Error| Error::Transport {
-            call,
-            host: self.endpoint.host(),
-            source: Box::new(source.without_url()),
-        };
+        let failed = |source| self.no_answer(call, source);
         let body = body.to_string();
         let host = self.endpoint.host();
         let headers =
