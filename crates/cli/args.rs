@@ -9,11 +9,11 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 use viking_fetch::Jobs;
 
-use crate::receipt::VERSION;
 use crate::values::{
     ApiArg, BinaryArg, FileTypeArg, Format, NonFiniteArg, NullsArg, NumberOrString, ProgressForm,
     Vectors, VerifyArg, When, jobs, part_size, size, time,
 };
+use crate::version::VERSION;
 
 /// Export a VikingDB collection and stream its rows as JSON Lines.
 #[derive(Debug, Parser)]

@@ -10,8 +10,8 @@ use serde_json::Value;
 use viking_api::{CredentialSource, Credentials};
 use viking_fetch::{KeySource, Keys};
 
+use crate::environment::variable;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::settings::variable;
 
 /// Names of one set of keys in the environment: access key, secret key, session token.
 type Names = (&'static str, &'static str, Option<&'static str>);

@@ -9,9 +9,9 @@ use viking_api::{Client, TaskState, TosPath};
 use crate::Context;
 use crate::args::DoctorArgs;
 use crate::credentials::Purpose;
-use crate::download::note_listing;
 use crate::exit::{Exit, Failure, GRANT_FIX, Outcome};
 use crate::output::print_text;
+use crate::places::note_listing;
 use crate::values::ApiArg;
 
 /// Signatures are good for fifteen minutes; a clock this far off deserves a word.

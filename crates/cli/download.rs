@@ -12,17 +12,17 @@ use viking_api::{TaskId, TosPath};
 use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteObject, prove};
 
 use crate::Context;
-use crate::args::{FetchArgs, Patience, TransferArgs};
+use crate::args::{FetchArgs, TransferArgs};
 use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::{blocking, count_rows};
 use crate::output::print_text;
-use crate::places::{Place, find_remote, no_objects};
+use crate::places::{Place, find_remote, list, no_objects};
 use crate::receipt::{Finished, ObjectRecord, Request, now};
 use crate::report::{Progress, Report};
 use crate::run_folder::RunFolder;
 use crate::settings::fetch_options;
-use crate::task::follow;
+use crate::task::written_by;
 use crate::values::VerifyArg;
 
 /// The progress bar moves this often.
@@ -92,33 +92,6 @@ impl Meter {
         report.clear();
         done
     }
-}
-
-/// Says what the wait is for.
-pub(crate) fn note_listing(from: &TosPath, report: &Report) {
-    report.note("list", &format!("listing {from}"), json!({"from": from.to_string()}));
-}
-
-/// Lists the objects below `from`.
-pub(crate) async fn list(
-    bucket: &Bucket,
-    from: &TosPath,
-    report: &Report,
-) -> Outcome<Vec<ObjectRecord>> {
-    note_listing(from, report);
-    let listing = bucket.list(from.prefix()).await?;
-    let bytes: u64 = listing.objects.iter().map(|object| object.size).sum();
-    let count = listing.objects.len();
-    let empty = match listing.skipped {
-        0 => String::new(),
-        skipped => format!(", {skipped} empty ones left out"),
-    };
-    report.note(
-        "listed",
-        &format!("{count} objects, {}{empty}", indicatif::HumanBytes(bytes)),
-        json!({"objects": count, "bytes": bytes, "skipped": listing.skipped}),
-    );
-    Ok(listing.objects.into_iter().map(ObjectRecord::from).collect())
 }
 
 /// An object that changes this often while it is downloaded is not waited for any longer.
@@ -365,21 +338,4 @@ async fn plan(context: &Context, from: &TosPath, args: &FetchArgs) -> Outcome<()
         return Err(Failure::say(Exit::Local, text));
     }
     Ok(())
-}
-
-/// Where a task writes, once it is done.
-pub(crate) async fn written_by(
-    context: &Context,
-    task: &TaskId,
-    patience: Patience,
-) -> Outcome<TosPath> {
-    let client = context.client()?;
-    let done = follow(&client, task, patience, &context.report).await?;
-    match done.tos_path {
-        Some(path) => Ok(TosPath::parse(&path)?),
-        None => Err(Failure::say(
-            Exit::Transfer,
-            format!("the service does not say where task {task} wrote"),
-        )),
-    }
 }

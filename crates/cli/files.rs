@@ -10,12 +10,12 @@ use viking_reader::{FileKind, Footer, JsonExport};
 
 use crate::Context;
 use crate::args::{CatArgs, FilesArgs};
-use crate::download::written_by;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
 use crate::places::{Opening, Place, RETRIES, find, find_remote, report_traffic};
 use crate::printing::{Input, print, report_memory, report_text_like};
 use crate::settings::print_options;
+use crate::task::written_by;
 
 /// Footers that are fetched ahead of the one that is looked at.
 const FOOTERS_AHEAD: usize = 16;

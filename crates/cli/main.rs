@@ -11,6 +11,7 @@ mod doctor;
 mod download;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod environment;
 mod exit;
 mod files;
 mod help;
@@ -30,6 +31,7 @@ mod signals;
 mod task;
 mod values;
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};

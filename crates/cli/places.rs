@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alphanumeric_sort::sort_path_slice;
+use serde_json::json;
 use viking_api::TosPath;
-use viking_fetch::RemoteObject;
+use viking_fetch::{Bucket, RemoteObject};
 use viking_reader::FileSource;
 
 use crate::Context;
-use crate::download::list;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::printing::{Input, open};
+use crate::receipt::ObjectRecord;
 use crate::remote::Remote;
+use crate::report::Report;
 use crate::run_folder;
 
 /// What an export's files are called, in a folder without a receipt that names them.
@@ -203,4 +205,31 @@ fn spool(mut stream: impl io::Read) -> io::Result<FileSource> {
     let mut file: File = tempfile::tempfile()?;
     io::copy(&mut stream, &mut file)?;
     FileSource::from_file(file)
+}
+
+/// Says what the wait is for.
+pub(crate) fn note_listing(from: &TosPath, report: &Report) {
+    report.note("list", &format!("listing {from}"), json!({"from": from.to_string()}));
+}
+
+/// Lists the objects below `from`.
+pub(crate) async fn list(
+    bucket: &Bucket,
+    from: &TosPath,
+    report: &Report,
+) -> Outcome<Vec<ObjectRecord>> {
+    note_listing(from, report);
+    let listing = bucket.list(from.prefix()).await?;
+    let bytes: u64 = listing.objects.iter().map(|object| object.size).sum();
+    let count = listing.objects.len();
+    let empty = match listing.skipped {
+        0 => String::new(),
+        skipped => format!(", {skipped} empty ones left out"),
+    };
+    report.note(
+        "listed",
+        &format!("{count} objects, {}{empty}", indicatif::HumanBytes(bytes)),
+        json!({"objects": count, "bytes": bytes, "skipped": listing.skipped}),
+    );
+    Ok(listing.objects.into_iter().map(ObjectRecord::from).collect())
 }

@@ -10,19 +10,10 @@ use viking_fetch::RemoteObject;
 use crate::args::RowArgs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::settings::Address;
+use crate::version::VERSION;
 
 /// The version of the receipt. Changes only add to it.
 pub(crate) const RECEIPT_SCHEMA: u32 = 1;
-/// The version of the program, with the commit and the target it was built from and for.
-pub(crate) const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (",
-    env!("VIKING_EXPORT_COMMIT"),
-    ", ",
-    env!("VIKING_EXPORT_TARGET"),
-    ")"
-);
-
 /// What a folder was made for. Two equal requests may share a folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verb")]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use viking_api::Task;
 
 use crate::args::TalkArgs;
+use crate::environment::variable;
 use crate::exit::Failure;
-use crate::settings::variable;
 use crate::values::{ProgressForm, When};
 
 /// The version of the JSON events. Changes only add to it.

@@ -1,5 +1,4 @@
-//! Flags and environment resolved into what the libraries take. The only place that reads the
-//! environment by itself; `args.rs` reads it through clap.
+//! Flags and environment resolved into what the libraries take.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -200,18 +199,6 @@ impl Service {
         };
         Chain { purpose, profile, is_asked }
     }
-}
-
-/// A variable that is set to something.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub(crate) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
-}
-
-/// Whether a variable is there, but set to nothing.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub(crate) fn is_blank(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| value.to_string_lossy().trim().is_empty())
 }
 
 /// The downloader's options for the typed ones.

@@ -12,9 +12,9 @@ use crate::Context;
 use crate::args::ConfigShowArgs;
 use crate::copy::typed;
 use crate::credentials::{Purpose, read};
+use crate::environment::{is_blank, variable};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
-use crate::settings::{is_blank, variable};
 
 /// A setting: its name in the file, which is that of its flag with `_`, its variable and its default.
 struct Setting {

@@ -14,10 +14,9 @@ use crate::args::{
     TaskArgs,
 };
 use crate::copy::to_copy;
-use crate::download::note_listing;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::print_text;
-use crate::places::RETRIES;
+use crate::places::{RETRIES, note_listing};
 use crate::question::ask;
 use crate::report::Report;
 use crate::run_folder::run_name;
@@ -166,6 +165,23 @@ pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
     match done.tos_path {
         Some(path) => print_text(&format!("tos://{}\n", path.trim_end_matches('/'))),
         None => Ok(()),
+    }
+}
+
+/// Where a task writes, once it is done.
+pub(crate) async fn written_by(
+    context: &Context,
+    task: &TaskId,
+    patience: Patience,
+) -> Outcome<TosPath> {
+    let client = context.client()?;
+    let done = follow(&client, task, patience, &context.report).await?;
+    match done.tos_path {
+        Some(path) => Ok(TosPath::parse(&path)?),
+        None => Err(Failure::say(
+            Exit::Transfer,
+            format!("the service does not say where task {task} wrote"),
+        )),
     }
 }
 
