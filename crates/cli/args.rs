@@ -11,7 +11,7 @@ use viking_fetch::Jobs;
 
 use crate::values::{
     ApiArg, BinaryArg, FileTypeArg, Format, NonFiniteArg, NullsArg, NumberOrString, ProgressForm,
-    Vectors, VerifyArg, When, jobs, part_size, size, time,
+    Trimmed, Vectors, VerifyArg, When, jobs, parsed, part_size, size, text, time, word,
 };
 use crate::version::VERSION;
 
@@ -95,6 +95,7 @@ pub(crate) struct TalkArgs {
         global = true,
         value_name = "FORM",
         default_value = "auto",
+        value_parser = word::<ProgressForm>(),
         env = "VIKING_EXPORT_PROGRESS"
     )]
     pub(crate) progress: ProgressForm,
@@ -108,7 +109,7 @@ pub(crate) struct TalkArgs {
     #[arg(long, global = true)]
     pub(crate) yes: bool,
     /// What to log, instead of -v, for example `viking_api=debug`
-    #[arg(long, global = true, hide = true, value_name = "FILTER", env = "VIKING_EXPORT_LOG")]
+    #[arg(long, global = true, hide = true, value_name = "FILTER", value_parser = text(), env = "VIKING_EXPORT_LOG")]
     pub(crate) log: Option<String>,
 }
 
@@ -116,13 +117,20 @@ pub(crate) struct TalkArgs {
 #[command(next_help_heading = "Service")]
 pub(crate) struct ServiceArgs {
     /// The region of the service
-    #[arg(long, global = true, env = "VOLCENGINE_REGION", default_value = "cn-beijing")]
+    #[arg(
+        long,
+        global = true,
+        env = "VOLCENGINE_REGION",
+        value_parser = text(),
+        default_value = "cn-beijing"
+    )]
     pub(crate) region: String,
     /// The address of VikingDB, if it is not the region's own
     #[arg(
         long,
         global = true,
         value_name = "URL",
+        value_parser = text(),
         env = "VIKING_EXPORT_ENDPOINT",
         hide_env_values = true
     )]
@@ -132,6 +140,7 @@ pub(crate) struct ServiceArgs {
         long,
         global = true,
         value_name = "URL",
+        value_parser = text(),
         env = "VIKING_EXPORT_TOS_ENDPOINT",
         hide_env_values = true
     )]
@@ -141,22 +150,26 @@ pub(crate) struct ServiceArgs {
         long,
         global = true,
         value_name = "API",
+        value_parser = word::<ApiArg>(),
         env = "VIKING_EXPORT_API",
         default_value = "v1"
     )]
     pub(crate) api: ApiArg,
     /// The collection's project, with --api v2
-    #[arg(long, global = true, value_name = "NAME", env = "VIKING_EXPORT_PROJECT")]
+    #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROJECT")]
     pub(crate) project: Option<String>,
     /// The collection's resource id in place of its name, with --api v2
-    #[arg(long, global = true, value_name = "ID")]
+    #[arg(long, global = true, value_name = "ID", value_parser = text())]
     pub(crate) resource_id: Option<String>,
     /// Take the keys from this profile of ~/.volcengine/config.json
-    #[arg(long, global = true, value_name = "NAME", env = "VIKING_EXPORT_PROFILE")]
+    #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROFILE")]
     pub(crate) profile: Option<String>,
     /// How long VikingDB or TOS may stay silent before a request counts as failed
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub(crate) request_timeout: Duration,
+    /// How long requests are repeated after passing faults [default: 5m, and 20s before the first answer]
+    #[arg(long, global = true, value_name = "TIME", value_parser = Trimmed(time), env = "VIKING_EXPORT_RETRY_FOR", hide_env_values = true)]
+    pub(crate) retry_for: Option<Duration>,
     /// Use plain http to other machines as well
     #[arg(long, global = true)]
     pub(crate) allow_http: bool,
@@ -175,7 +188,7 @@ pub(crate) struct TransferArgs {
         long,
         value_name = "N|auto",
         default_value = "4",
-        value_parser = jobs,
+        value_parser = Trimmed(jobs),
         env = "VIKING_EXPORT_JOBS"
     )]
     pub(crate) jobs: Jobs,
@@ -188,10 +201,9 @@ pub(crate) struct TransferArgs {
     /// What is compared: `full` reads each file again and compares its MD5
     #[arg(long, value_name = "HOW", default_value = "normal")]
     pub(crate) verify: VerifyArg,
-    /// How often a request is repeated after a passing fault, 15 times at most
-    // A signature is good for 15 minutes, and every repetition may have to wait for half of one.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=15))]
-    pub(crate) retries: u8,
+    /// How often a request to TOS is repeated at most; left out, --retry-for alone decides
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u8>,
 }
 
 /// Positional arguments stay with those that have no heading, whatever stands around them.
@@ -212,7 +224,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "JSON")]
     pub(crate) filter: Option<String>,
     /// Where in TOS the export goes; each run gets a folder of its own below
-    #[arg(long, value_name = "tos://BUCKET/PREFIX", env = "VIKING_EXPORT_TO")]
+    #[arg(long, value_name = "tos://BUCKET/PREFIX", value_parser = text(), env = "VIKING_EXPORT_TO")]
     pub(crate) to: String,
     /// The files that are written
     #[arg(long, value_name = "TYPE", default_value = "parquet")]
@@ -264,11 +276,11 @@ pub(crate) struct RowArgs {
     #[arg(long, value_name = "ROWS", default_value = "100")]
     pub(crate) batch_rows: Option<NonZeroUsize>,
     /// Threads that decode and encode; all cores if left out. The rows are the same with any number
-    #[arg(long, env = "VIKING_EXPORT_THREADS")]
+    #[arg(long, value_parser = Trimmed(parsed::<NonZeroUsize>), env = "VIKING_EXPORT_THREADS")]
     #[serde(default)]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Memory for decoding and printing, for example 256MiB
-    #[arg(long, value_name = "SIZE", env = "VIKING_EXPORT_MEMORY", default_value = "64MiB")]
+    #[arg(long, value_name = "SIZE", value_parser = Trimmed(parsed::<ByteSize>), env = "VIKING_EXPORT_MEMORY", default_value = "64MiB")]
     #[serde(default)]
     pub(crate) memory: Option<ByteSize>,
     /// Go on when a file has other columns than those before it
@@ -416,7 +428,7 @@ pub(crate) struct DoctorArgs {
     /// A collection to look at
     pub(crate) collection: Option<String>,
     /// Where exports go
-    #[arg(long, value_name = "tos://BUCKET/PREFIX", env = "VIKING_EXPORT_TO")]
+    #[arg(long, value_name = "tos://BUCKET/PREFIX", value_parser = text(), env = "VIKING_EXPORT_TO")]
     pub(crate) to: Option<String>,
     /// Where files go
     #[arg(long, value_name = "DIR", default_value = ".")]

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use memchr::memrchr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use viking_fetch::replace_durably;
 
 use crate::args::RowArgs;
 use crate::values::Format;
+use crate::versions::{Chain, Versions};
 
 /// In the run folder, as long as rows are printed to a file.
 pub(crate) const CHECKPOINT: &str = ".printed.json";
@@ -26,6 +28,9 @@ struct Printed {
     options: Value,
     rows: u64,
     bytes: u64,
+    /// The objects that the rows are of. A checkpoint of before there was this binds nothing.
+    #[serde(default)]
+    versions: Chain,
     /// All rows are there, and the file has its name or is about to get it.
     #[serde(default)]
     is_whole: bool,
@@ -42,6 +47,7 @@ pub(crate) struct Checkpoint {
     saved: Instant,
     /// Rows are lines, so that they can be told apart in a file.
     can_go_on: bool,
+    versions: Versions,
 }
 
 impl Checkpoint {
@@ -52,31 +58,40 @@ impl Checkpoint {
         let can_go_on = options.format == Format::Jsonl;
         let output = spelled_one_way(output)?;
         let options = serde_json::to_value(options)?;
-        let printed = Printed { output, options, rows: 0, bytes: 0, is_whole: false };
+        let versions = Chain::default();
+        let printed = Printed { output, options, rows: 0, bytes: 0, versions, is_whole: false };
         let place = folder.join(CHECKPOINT);
-        Ok(Self { place, printed, bytes: 0, saved: Instant::now(), can_go_on })
+        let versions = Versions::default();
+        Ok(Self { place, printed, bytes: 0, saved: Instant::now(), can_go_on, versions })
     }
 
     /// What an earlier try noted of the same output.
     fn noted(&self) -> Option<Printed> {
         let noted: Printed = serde_json::from_slice(&fs::read(&self.place).ok()?).ok()?;
         let is_same = noted.output == self.printed.output && noted.options == self.printed.options;
-        is_same.then_some(noted)
+        let is_bound = noted.rows == 0 || !noted.versions.is_empty();
+        (is_same && is_bound).then_some(noted)
     }
 
-    /// Whether an earlier try has put all rows into `output` and given it its name: then `part` is gone.
-    pub(crate) fn take_up_whole(&mut self, output: &Path, part: &Path) -> bool {
-        if part.exists() {
-            return false;
-        }
+    /// What an earlier try noted when it had put all rows into `output` and given it its name: then `part` is
+    /// gone.
+    fn noted_whole(&self, output: &Path, part: &Path) -> Option<Printed> {
         let length = fs::metadata(output).map(|file| file.len()).ok();
-        match self.noted() {
-            Some(noted) if noted.is_whole && Some(noted.bytes) == length => {
-                self.printed = noted;
-                true
-            }
-            _ => false,
-        }
+        let noted = self.noted().filter(|_| !part.exists());
+        noted.filter(|noted| noted.is_whole && Some(noted.bytes) == length)
+    }
+
+    /// Whether `output` is whole, and was written by this run.
+    pub(crate) fn is_whole(&self, output: &Path, part: &Path) -> bool {
+        self.noted_whole(output, part).is_some()
+    }
+
+    /// Takes it as it is, if so.
+    pub(crate) fn take_up_whole(&mut self, output: &Path, part: &Path) -> bool {
+        let Some(noted) = self.noted_whole(output, part) else { return false };
+        self.versions = Versions::behind(noted.versions.clone());
+        self.printed = noted;
+        true
     }
 
     /// Takes up what an earlier try noted of the same output, if `part` still has it all. What is behind it
@@ -86,10 +101,16 @@ impl Checkpoint {
         let length = part.metadata()?.len();
         if let Some(noted) = noted.filter(|noted| noted.bytes <= length) {
             self.bytes = noted.bytes;
+            self.versions = Versions::behind(noted.versions.clone());
             self.printed = Printed { is_whole: false, ..noted };
         }
         part.set_len(self.bytes)?;
         io::Seek::seek(part, io::SeekFrom::End(0)).map(drop)
+    }
+
+    /// The versions that the rows are of, to be kept up to date by who opens their files.
+    pub(crate) fn versions(&self) -> Versions {
+        self.versions.clone()
     }
 
     /// Rows that need not be printed again.
@@ -127,11 +148,9 @@ impl Checkpoint {
         self.saved = Instant::now();
         // First the rows are on the disk, then what is said of them.
         file.sync_data()?;
+        self.printed.versions = self.versions.chain();
         let part = self.place.with_extension("json.part");
-        let note = File::create(&part)?;
-        serde_json::to_writer(&note, &self.printed)?;
-        note.sync_all()?;
-        fs::rename(&part, &self.place)
+        replace_durably(&self.place, &part, &serde_json::to_vec(&self.printed)?)
     }
 
     /// Nothing is left to be done with the output.

@@ -10,7 +10,6 @@ use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::blocking;
 use crate::output::print_text;
-use crate::places::RETRIES;
 use crate::question::ask;
 use crate::receipt::{ObjectRecord, Receipt, Request, now};
 use crate::run_folder::RunFolder;
@@ -81,7 +80,7 @@ async fn delete(
     if let Request::Run { address, .. } = &folder.receipt.request {
         service.go_to(address);
     }
-    let bucket = service.bucket(from.bucket(), RETRIES)?;
+    let bucket = service.bucket(from.bucket(), None)?;
     let count = objects.len();
     let fields = json!({"from": from.to_string(), "objects": count});
     context.report.note("clean", &format!("deleting {count} objects below {from}"), fields);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use viking_api::{CredentialSource, Credentials};
 use viking_fetch::{KeySource, Keys};
 
-use crate::environment::variable;
+use crate::environment::{variable, without_bom};
 use crate::exit::{Exit, Failure, Outcome};
 
 /// Names of one set of keys in the environment: access key, secret key, session token.
@@ -45,11 +45,22 @@ impl KeySet {
     ) -> Self {
         Self {
             access_key: access_key.trim().to_owned(),
-            secret_key: secret_key.to_owned(),
-            session_token: token.map(str::to_owned),
+            secret_key: secret_key.trim().to_owned(),
+            session_token: token.map(|token| token.trim().to_owned()),
             origin: origin.to_owned(),
             open_file: None,
         }
+    }
+
+    /// Refuses what no key can have inside: a line end in the middle is a sign of two values in one.
+    fn checked(self) -> Outcome<Self> {
+        let token = self.session_token.as_deref().unwrap_or_default();
+        let parts = [self.access_key.as_str(), &self.secret_key, token];
+        if parts.iter().any(|part| part.chars().any(char::is_control)) {
+            let text = format!("a key of {} has a control character inside", self.origin);
+            return Err(Failure::say(Exit::Usage, text).hint("set each part to one line of text"));
+        }
+        Ok(self)
     }
 
     /// The keys for VikingDB.
@@ -164,8 +175,8 @@ fn from_environment((access, secret, token): Names) -> Outcome<Option<KeySet>> {
     match (variable(access), variable(secret)) {
         (Some(access_key), Some(secret_key)) => {
             let token = token.and_then(variable);
-            let origin = format!("the environment ({access})");
-            Ok(Some(KeySet::new(&access_key, &secret_key, token.as_deref(), &origin)))
+            let origin = format!("the environment ({access}, {secret})");
+            KeySet::new(&access_key, &secret_key, token.as_deref(), &origin).checked().map(Some)
         }
         (None, None) => Ok(None),
         (Some(_), None) => {
@@ -225,7 +236,7 @@ fn read_profile(path: &Path, asked: Option<&str>) -> Outcome<Option<KeySet>> {
     };
     let origin = format!("{}, profile {name}", path.display());
     let keys = KeySet::new(access_key, secret_key, part("session-token"), &origin);
-    Ok(Some(KeySet { open_file: open_to_others(path), ..keys }))
+    KeySet { open_file: open_to_others(path), ..keys }.checked().map(Some)
 }
 
 /// The files of the V1 SDK: `credentials` as INI, then `config` as JSON.
@@ -241,7 +252,7 @@ fn read_volc(folder: &Path) -> Outcome<Option<KeySet>> {
             return Err(bad("[default] lacks access_key_id or secret_access_key"));
         };
         let keys = KeySet::new(&access, &secret, None, &path.display().to_string());
-        return Ok(Some(KeySet { open_file: open_to_others(&path), ..keys }));
+        return KeySet { open_file: open_to_others(&path), ..keys }.checked().map(Some);
     }
     let path = folder.join("config");
     let Some(text) = read(&path)? else { return Ok(None) };
@@ -251,13 +262,13 @@ fn read_volc(folder: &Path) -> Outcome<Option<KeySet>> {
         return Err(bad("it lacks ak or sk"));
     };
     let keys = KeySet::new(access, secret, None, &path.display().to_string());
-    Ok(Some(KeySet { open_file: open_to_others(&path), ..keys }))
+    KeySet { open_file: open_to_others(&path), ..keys }.checked().map(Some)
 }
 
 /// A file's text, or nothing if there is no such file.
 pub(crate) fn read(path: &Path) -> Outcome<Option<String>> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(without_bom(&text).to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::new(
             Exit::Denied,

@@ -12,6 +12,7 @@ use crate::credentials::Purpose;
 use crate::exit::{Exit, Failure, GRANT_FIX, Outcome};
 use crate::output::print_text;
 use crate::places::note_listing;
+use crate::plain::{json_line, one_line};
 use crate::values::ApiArg;
 
 /// Signatures are good for fifteen minutes; a clock this far off deserves a word.
@@ -48,11 +49,11 @@ impl Findings {
         if self.as_json {
             let line =
                 json!({"schema": 1, "check": what, "state": state, "detail": detail, "fix": fixes});
-            return print_text(&format!("{line}\n"));
+            return print_text(&format!("{}\n", json_line(&line.to_string())));
         }
-        let mut text = format!("{state:<8}{what}: {detail}\n");
+        let mut text = format!("{state:<8}{what}: {}\n", one_line(&detail));
         for fix in fixes {
-            text += &format!("        fix: {fix}\n");
+            text += &format!("        fix: {}\n", one_line(&fix));
         }
         print_text(&text)
     }
@@ -142,8 +143,9 @@ async fn vikingdb(
     };
     findings.add("collection", found)?;
     // Whether VikingDB may write to TOS shows only in what became of earlier exports.
-    let mut exports = tasks.iter().filter(|task| task.tos_path.is_some());
-    let found = match exports.find(|task| task.state.is_final()) {
+    let ended = tasks.iter().filter(|task| task.tos_path.is_some() && task.state.is_final());
+    // A list is in any order; times are spelled so that the later one sorts behind.
+    let found = match ended.max_by_key(|task| task.updated.as_ref().or(task.created.as_ref())) {
         Some(task) if task.state == TaskState::Done => {
             Found::Ok(format!("task {} wrote to TOS", task.id))
         }
@@ -173,7 +175,7 @@ fn clock(time: Option<jiff::Timestamp>) -> Found {
 
 async fn tos(context: &Context, to: &TosPath) -> Found {
     let looked = async {
-        let bucket = context.service.bucket(to.bucket(), 1)?;
+        let bucket = context.service.bucket(to.bucket(), Some(1))?;
         note_listing(to, &context.report);
         let listing = bucket.list(to.prefix()).await?;
         Ok(match listing.objects.first() {

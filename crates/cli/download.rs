@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::sync::Notify;
 use viking_api::{TaskId, TosPath};
 use viking_fetch::{Bucket, Error, Event, FetchOptions, Landed, Observer, RemoteObject, prove};
 
@@ -17,16 +18,21 @@ use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::{blocking, count_rows};
 use crate::output::print_text;
-use crate::places::{Place, find_remote, list, no_objects};
+use crate::places::{Listed, Place, find_remote, list, no_objects, refused_keys};
+use crate::printing::LandedFile;
 use crate::receipt::{Finished, ObjectRecord, Request, now};
 use crate::report::{Progress, Report};
 use crate::run_folder::RunFolder;
 use crate::settings::fetch_options;
 use crate::task::written_by;
 use crate::values::VerifyArg;
+use crate::versions::Version;
 
 /// The progress bar moves this often.
 const TICK: Duration = Duration::from_millis(200);
+
+/// So many times as long as it takes to save a receipt, none is saved.
+const RECORD_PART: u32 = 20;
 
 /// Counts that the download and the printing keep up to date.
 #[derive(Debug, Default)]
@@ -37,6 +43,7 @@ pub(crate) struct Meter {
     objects: AtomicUsize,
     objects_total: AtomicUsize,
     is_to_file: bool,
+    has_landed: Notify,
     /// Objects that landed, with their places in the receipt.
     landed: Mutex<Vec<(usize, Landed)>>,
 }
@@ -97,15 +104,15 @@ impl Meter {
 /// An object that changes this often while it is downloaded is not waited for any longer.
 const CHANGES_MAX: usize = 3;
 
-/// Loads the objects of the receipt that are not in the folder yet. `landed` hears the place of
-/// each that is, now or later. Objects that change meanwhile are loaded as they are then.
+/// Loads the objects of the receipt that are not in the folder yet. `landed` hears of each that is, now or
+/// later. Objects that change meanwhile are loaded as they are then.
 pub(crate) async fn load(
     open: &(dyn Fn() -> Outcome<Bucket> + Sync),
     folder: &mut RunFolder,
     options: &FetchOptions,
     meter: &Meter,
     report: &Report,
-    landed: Option<Sender<usize>>,
+    landed: Option<Sender<LandedFile>>,
 ) -> Outcome<()> {
     compare_landed(folder, report).await?;
     let objects = folder.receipt.objects.as_deref().unwrap_or_default();
@@ -115,7 +122,7 @@ pub(crate) async fn load(
         meter.bytes.fetch_add(objects[place].size, Ordering::Relaxed);
         if let Some(landed) = &landed {
             // Where the printing has ended, nobody waits for the file.
-            landed.send(place).unwrap_or(());
+            landed.send((place, Version::of(&objects[place]))).unwrap_or(());
         }
     }
     for _ in 0..CHANGES_MAX {
@@ -129,9 +136,9 @@ pub(crate) async fn load(
         let bucket = open()?;
         let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
         let observer = Watch { meter, report, places: &places, landed: landed.as_ref() };
-        let fetched =
-            viking_fetch::fetch(&bucket, &wanted, &folder.path, options, &observer).await?;
-        let changed = changed(fetched.failed)?;
+        let path = folder.path.clone();
+        let fetching = viking_fetch::fetch(&bucket, &wanted, &path, options, &observer);
+        let changed = changed(recording(folder, meter, fetching).await?.failed)?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -146,11 +153,54 @@ pub(crate) async fn load(
     Err(Failure::say(Exit::Data, text).hint("wait until nobody writes there any more"))
 }
 
-/// Compares the files that are here with their checksums, but for those that nobody wrote to since. What
-/// is not the object any more is removed, to be loaded again. Files that landed just before a stop have no
-/// checksum in the receipt yet.
+/// Runs a download, and keeps what has landed in the receipt meanwhile: after a kill it need not be read again.
+async fn recording(
+    folder: &mut RunFolder,
+    meter: &Meter,
+    fetching: impl Future<Output = Result<viking_fetch::Report, Error>>,
+) -> Outcome<viking_fetch::Report> {
+    let ended = Notify::new();
+    let fetching = async {
+        let fetched = fetching.await;
+        ended.notify_one();
+        fetched
+    };
+    let recording = async {
+        loop {
+            tokio::select! {
+                () = ended.notified() => return Ok(()),
+                () = meter.has_landed.notified() => {}
+            }
+            let start = Instant::now();
+            meter.note(folder);
+            let snapshot = folder.snapshot()?;
+            // Never cut short: the next one goes to the same place.
+            blocking(move || snapshot.save()).await?;
+            // A receipt of many objects takes a while to write.
+            tokio::select! {
+                () = ended.notified() => return Ok(()),
+                () = tokio::time::sleep(start.elapsed() * RECORD_PART) => {}
+            }
+        }
+    };
+    let (fetched, recorded) = tokio::join!(fetching, recording);
+    let fetched = fetched?;
+    recorded.map(|()| fetched)
+}
+
+/// Looks at the files that are here. Those that are not as long as they should be, or not what they were when
+/// somebody wrote to them, are removed to be loaded again. Files that landed just before a stop may have no
+/// checksum in the receipt; then that of their `ETag` must tell.
 async fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> {
     let mut objects = folder.receipt.objects.clone().unwrap_or_default();
+    for object in &mut objects {
+        if let Some(length) = folder.remove_misfit(object)? {
+            let ObjectRecord { key, size, .. } = &object;
+            let text = format!("the file of {key} has {length} bytes and should have {size}");
+            report.warn(&format!("{text}; it is loaded again"));
+            *object = object.remote().into();
+        }
+    }
     let here = objects.iter_mut().filter(|object| folder.has(object));
     let timed = here.map(|object| (folder.written(object), object));
     let is_doubted = |(written, object): &(Option<String>, &mut ObjectRecord)| {
@@ -165,19 +215,23 @@ async fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> 
     for (written, object) in doubted {
         let (path, remote) = (folder.path.join(&object.name), object.remote());
         let known = object.known_crc64();
-        match blocking(move || Ok(prove(&path, &remote, known))).await? {
-            Ok(proof) => {
+        let problem = match blocking(move || Ok(prove(&path, &remote, known))).await? {
+            Ok(proof) if known.is_some() || proof.is_md5_compared => {
                 object.crc64 = Some(proof.crc64.to_string());
                 object.md5_compared = proof.is_md5_compared;
                 object.landed = written;
+                continue;
             }
-            Err(error @ Error::Damaged { .. }) => {
-                report.warn(&format!("{error}; it is loaded again"));
-                folder.remove(object)?;
-                *object = object.remote().into();
-            }
+            Ok(_) => format!("nothing tells whether the file of {} is whole", object.key),
+            Err(error @ Error::Damaged { .. }) => error.to_string(),
             Err(error) => return Err(error.into()),
+        };
+        if !folder.is_ours(object) {
+            return Err(Error::Exists { path: folder.path.join(&object.name) }.into());
         }
+        report.warn(&format!("{problem}; it is loaded again"));
+        folder.remove(object)?;
+        *object = object.remote().into();
     }
     folder.receipt.objects = Some(objects);
     // What was removed once is here again, or about to be.
@@ -210,7 +264,7 @@ struct Watch<'a> {
     report: &'a Report,
     /// For each object of the download, its place in the receipt.
     places: &'a [usize],
-    landed: Option<&'a Sender<usize>>,
+    landed: Option<&'a Sender<LandedFile>>,
 }
 
 impl Observer for Watch<'_> {
@@ -232,6 +286,7 @@ impl Observer for Watch<'_> {
             Event::Finished { landed, object } => {
                 let place = self.places[landed.index];
                 self.meter.landed().push((place, *landed));
+                self.meter.has_landed.notify_one();
                 self.meter.objects.fetch_add(1, Ordering::Relaxed);
                 let text =
                     format!("landed {} ({})", object.name, indicatif::HumanBytes(object.size));
@@ -240,8 +295,12 @@ impl Observer for Watch<'_> {
                     &text,
                     json!({"key": object.key, "bytes": object.size}),
                 );
-                if let Some(landed) = self.landed {
-                    landed.send(place).unwrap_or(());
+                if let Some(files) = self.landed {
+                    let object = ObjectRecord {
+                        crc64: Some(landed.crc64.to_string()),
+                        ..ObjectRecord::from((*object).clone())
+                    };
+                    files.send((place, Version::of(&object))).unwrap_or(());
                 }
             }
             // It is loaded again.
@@ -277,8 +336,8 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let go_on = to_copy(&again);
     context.detach.set(vec![format!("what has landed stays in {dir}"), format!("go on: {go_on}")]);
     let open = || context.service.bucket(from.bucket(), args.transfer.retries);
-    let objects = list(&open()?, &from, report).await?;
-    if objects.is_empty() {
+    let Listed { objects, refused } = list(&open()?, &from, report).await?;
+    if objects.is_empty() && refused.is_empty() {
         return Err(no_objects(&from));
     }
     folder.forget_changed(&objects)?;
@@ -292,7 +351,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     let loaded = meter.show(report, loading).await;
     meter.note(&mut folder);
     folder.receipt.retries.tos += context.service.take_retries();
-    if loaded.is_ok() {
+    if loaded.is_ok() && refused.is_empty() {
         folder.receipt.finished = Some(Finished::now(None, None));
     }
     let saved = folder.save();
@@ -300,7 +359,7 @@ pub(crate) async fn fetch(context: &Context, args: &FetchArgs) -> Outcome<()> {
     loaded.map_err(|failure| failure.resumable(&go_on)).and(saved)?;
     let objects = folder.receipt.objects.as_ref().map_or(0, Vec::len);
     report.note("fetched", &format!("{objects} objects in {dir}"), json!({"objects": objects}));
-    Ok(())
+    if refused.is_empty() { Ok(()) } else { Err(refused_keys(&refused)) }
 }
 
 /// The flags of a download that a command to go on has to repeat.

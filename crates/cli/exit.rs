@@ -51,6 +51,12 @@ impl Exit {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
 /// An error on its way out: what to say, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -86,6 +92,19 @@ impl Failure {
 }
 
 impl Failure {
+    /// Whether a proxy between us and a service may be what failed, and not the service.
+    pub(crate) fn may_be_of_proxy(&self) -> bool {
+        let status = self.error.chain().find_map(|error| {
+            match (error.downcast_ref(), error.downcast_ref::<viking_fetch::Error>()) {
+                (Some(viking_api::Error::Refused(refusal)), _) => Some(refusal.status),
+                (_, Some(error)) => error.refusal().map(|refusal| refusal.status),
+                _ => None,
+            }
+        });
+        status == Some(407)
+            || (self.exit == Exit::Transfer && status.is_none_or(|status| status >= 500))
+    }
+
     /// Tells how to go on where that may help: not with data or commands that stay as they are.
     pub(crate) fn resumable(self, go_on: &str) -> Self {
         match self.exit {
@@ -131,8 +150,10 @@ impl From<viking_api::Error> for Failure {
 }
 
 /// What makes most exports fail.
-pub(crate) const GRANT_FIX: &str = "most often VikingDB may not write to the bucket: allow it once in \
-    the console, and keep the bucket in the collection's region";
+pub(crate) const GRANT_FIX: &str = "most often VikingDB may not write to the bucket, which must be in the collection's \
+    region: grant it once, for exports at \
+    https://console.volcengine.com/iam/service/attach_role/?ServiceName=ml_platform and for imports and \
+    deletions at https://console.volcengine.com/iam/service/attach_role/?ServiceName=vikingdb";
 
 const RATE_LIMITED: &str = "the service limits the rate of calls; try again in a minute";
 
@@ -184,7 +205,12 @@ fn meaning(error: &viking_fetch::Error) -> (Exit, Option<&'static str>) {
         ErrorClass::Passing => Exit::Transfer,
         ErrorClass::Usage => Exit::Usage,
     };
-    let hint = match error.refusal().map(|refusal| refusal.code.as_str()) {
+    let refusal = error.refusal();
+    let is_redirect = refusal.is_some_and(|refusal| (300..400).contains(&refusal.status));
+    let hint = match refusal.map(|refusal| refusal.code.as_str()) {
+        _ if is_redirect => {
+            Some("the bucket is elsewhere: set --region, or --tos-endpoint without the bucket")
+        }
         Some("InvalidPathAccess") => {
             Some("leave the bucket out of --tos-endpoint, or leave --tos-endpoint out")
         }

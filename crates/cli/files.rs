@@ -12,7 +12,8 @@ use crate::Context;
 use crate::args::{CatArgs, FilesArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
-use crate::places::{Opening, Place, RETRIES, find, find_remote, report_traffic};
+use crate::places::{Opening, Place, find, find_remote, report_traffic};
+use crate::plain::one_line;
 use crate::printing::{Input, print, report_memory, report_text_like};
 use crate::settings::print_options;
 use crate::task::written_by;
@@ -26,7 +27,7 @@ pub(crate) async fn cat(context: &Arc<Context>, args: &CatArgs) -> Outcome<()> {
     let places = match &args.task {
         Some(task) => {
             let from = written_by(context, &TaskId(task.clone()), args.patience).await?;
-            find_remote(context, &from, RETRIES).await?
+            find_remote(context, &from, None).await?
         }
         None => find(context, &args.paths).await?,
     };
@@ -117,12 +118,17 @@ fn describe(places: &[Place], as_json: bool) -> Outcome<String> {
         let mut described = Vec::new();
         for field in footer.schema().fields() {
             let null = if field.is_nullable() { "" } else { " not null" };
-            columns += &format!("{}: {}{null}\n", field.name(), field.data_type());
+            let column = format!("{}: {}{null}", field.name(), field.data_type());
+            columns += &format!("{}\n", one_line(&column));
             described.push(json!({"name": field.name(), "type": field.data_type().to_string(),
                 "nullable": field.is_nullable()}));
         }
         if columns != last_columns {
-            text += &if text.is_empty() { columns.clone() } else { format!("\n{name}\n{columns}") };
+            text += &if text.is_empty() {
+                columns.clone()
+            } else {
+                format!("\n{}\n{columns}", one_line(&name))
+            };
         }
         last_columns = columns;
         let groups: Vec<u64> = footer.row_group_rows().collect();

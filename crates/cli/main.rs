@@ -1,6 +1,6 @@
 //! `viking-export`: exports a VikingDB collection and streams its rows as JSON Lines.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod args;
 mod checkpoint;
@@ -17,6 +17,7 @@ mod files;
 mod help;
 mod output;
 mod places;
+mod plain;
 mod printing;
 mod proof;
 mod question;
@@ -28,10 +29,12 @@ mod run_folder;
 mod settings;
 mod settings_file;
 mod signals;
+mod stdout;
 mod task;
 mod values;
 mod verify;
 mod version;
+mod versions;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -118,6 +121,14 @@ fn main() -> ExitCode {
                 return ExitCode::from(Exit::Local.code());
             }
         };
+    let borne = {
+        let _runtime = runtime.enter();
+        signals::bear_file_size_limit()
+    };
+    if let Err(failure) = borne {
+        report.failure(&failure);
+        return ExitCode::from(failure.exit.code());
+    }
     let service = Service::new(&cli.service);
     let from_file = Some(ValueSource::DefaultValue);
     let service = match innermost(&matches).value_source("profile") {
@@ -149,9 +160,21 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let failure = with_proxy(failure, &context.service);
             context.report.failure(&failure);
             ExitCode::from(failure.exit.code())
         }
+    }
+}
+
+/// A proxy between us and a service may be what failed.
+fn with_proxy(failure: Failure, service: &Service) -> Failure {
+    match environment::proxy() {
+        Some((variable, address)) if service.is_remote() && failure.may_be_of_proxy() => failure
+            .hint(format!(
+                "requests go through the proxy {address} ({variable}): it may be what failed"
+            )),
+        _ => failure,
     }
 }
 
@@ -268,7 +291,24 @@ fn log_to_stderr(talk: &TalkArgs) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogLine)
         .with_ansi(false)
+        .log_internal_errors(false)
         .init();
+}
+
+/// A line of the log. Where stderr is gone there is nobody left to read it.
+struct LogLine;
+
+impl std::io::Write for LogLine {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let plain = plain::one_line(text.trim_end_matches('\n'));
+        std::io::stderr().write_all(format!("{plain}\n").as_bytes()).unwrap_or(());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memchr_iter;
+use viking_fetch::rename_durably;
 
 use crate::args::{OutputArgs, RowArgs};
 use crate::checkpoint::Checkpoint;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::stdout;
 use crate::values::Format;
+use crate::versions::Versions;
 
 /// Larger than the 64 KiB of a new pipe: fewer switches between the two programs.
 #[cfg(target_os = "linux")]
@@ -26,9 +29,21 @@ impl OutputArgs {
         self.output.as_deref().filter(|path| *path != Path::new("-"))
     }
 
+    /// The file that rows go to, where a link leads if it is one: the link stays.
+    fn target(&self) -> Outcome<Option<PathBuf>> {
+        let Some(path) = self.file() else { return Ok(None) };
+        if !path.is_symlink() {
+            return Ok(Some(path.to_owned()));
+        }
+        path.canonicalize().map(Some).map_err(|_| {
+            let text = format!("{} is a link that leads nowhere", path.display());
+            Failure::say(Exit::Usage, text).hint("remove it, or take another -o")
+        })
+    }
+
     /// What is wrong with the output before anything is written.
     fn check(&self) -> Outcome<()> {
-        let Some(path) = self.file() else { return Ok(()) };
+        let Some(path) = &self.target()? else { return check_stdout() };
         if path.exists() && !path.is_file() {
             let text = format!("{} is not a regular file", path.display());
             return Err(Failure::say(Exit::Usage, text).hint("use > for devices and pipes"));
@@ -52,6 +67,7 @@ pub(crate) struct Output {
     lines: Option<Arc<AtomicU64>>,
     /// An earlier try has written it all: what is written again goes nowhere.
     is_whole: bool,
+    versions: Versions,
 }
 
 /// A file while it grows, and its name when it is complete.
@@ -89,10 +105,10 @@ fn part_path(name: &Path, tag: &str) -> PathBuf {
 impl Output {
     /// An output of rows that are not part of a run.
     pub(crate) fn open(args: &OutputArgs) -> Outcome<Self> {
-        match args.file() {
+        args.check()?;
+        match &args.target()? {
             None => Self::stdout(),
             Some(name) => {
-                args.check()?;
                 let (file, place) = Self::part(name, part_path(name, ""), args.force)?;
                 let cannot =
                     |error| Failure::local(format!("cannot write {}", name.display()), error);
@@ -103,33 +119,47 @@ impl Output {
                     checkpoint: None,
                     lines: None,
                     is_whole: false,
+                    versions: Versions::default(),
                 })
             }
         }
     }
 
-    /// The output of a run, gone on with where an earlier try stopped.
-    pub(crate) fn of_run(args: &OutputArgs, of: &OutputOfRun<'_>) -> Outcome<Self> {
+    /// The output of a run, gone on with where an earlier try stopped unless it is to begin `anew`.
+    pub(crate) fn of_run(args: &OutputArgs, of: &OutputOfRun<'_>, anew: bool) -> Outcome<Self> {
         let lines = (of.rows.format == Format::Jsonl).then(Arc::default);
-        let Some(name) = args.file() else { return Ok(Self { lines, ..Self::stdout()? }) };
+        let Some(name) = &args.target()? else {
+            check_stdout()?;
+            return Ok(Self { lines, ..Self::stdout()? });
+        };
         let cannot = |error| Failure::local(format!("cannot write {}", name.display()), error);
         let part = of.part(name);
         let mut checkpoint = Checkpoint::new(of.folder, name, of.rows).map_err(cannot)?;
-        if checkpoint.take_up_whole(name, &part) {
+        // A whole one of this run's own is replaced unasked when its rows are not right any more.
+        let is_own = checkpoint.is_whole(name, &part);
+        if !anew && checkpoint.take_up_whole(name, &part) {
             let file = File::open(name).map_err(cannot)?;
+            let versions = checkpoint.versions();
             let checkpoint = Some(checkpoint);
-            return Ok(Self { file, place: None, checkpoint, lines, is_whole: true });
+            return Ok(Self { file, place: None, checkpoint, lines, is_whole: true, versions });
         }
-        args.check()?;
-        let (mut file, place) = Self::part(name, part, args.force)?;
-        checkpoint.take_up(&mut file).map_err(cannot)?;
+        if !is_own {
+            args.check()?;
+        }
+        let (mut file, place) = Self::part(name, part, args.force || is_own)?;
+        if anew {
+            file.set_len(0).map_err(cannot)?;
+        } else {
+            checkpoint.take_up(&mut file).map_err(cannot)?;
+        }
+        let versions = checkpoint.versions();
         let (place, checkpoint) = (Some(place), Some(checkpoint));
-        Ok(Self { file, place, checkpoint, lines, is_whole: false })
+        Ok(Self { file, place, checkpoint, lines, is_whole: false, versions })
     }
 
     /// What is wrong with the output of a run before anything is done.
     pub(crate) fn check(args: &OutputArgs, of: &OutputOfRun<'_>) -> Outcome<()> {
-        let Some(name) = args.file() else { return Ok(()) };
+        let Some(name) = &args.target()? else { return check_stdout() };
         let part = of.part(name);
         let folder = match name.parent() {
             Some(folder) if folder != Path::new("") => folder,
@@ -154,7 +184,7 @@ impl Output {
             return Err(Failure::say(Exit::Usage, text).hint("take a shorter -o"));
         }
         let checkpoint = Checkpoint::new(of.folder, name, of.rows);
-        if checkpoint.is_ok_and(|mut checkpoint| checkpoint.take_up_whole(name, &part)) {
+        if checkpoint.is_ok_and(|checkpoint| checkpoint.is_whole(name, &part)) {
             return Ok(());
         }
         args.check()
@@ -191,6 +221,11 @@ impl Output {
         self.lines.clone()
     }
 
+    /// The versions that the rows are of.
+    pub(crate) fn versions(&self) -> Versions {
+        self.versions.clone()
+    }
+
     /// Rows that an earlier run printed here.
     pub(crate) fn rows(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, Checkpoint::rows)
@@ -200,7 +235,8 @@ impl Output {
     fn stdout() -> Outcome<Self> {
         let file =
             stdout_file().map_err(|error| Failure::local("cannot write to stdout", error))?;
-        Ok(Self { file, place: None, checkpoint: None, lines: None, is_whole: false })
+        let versions = Versions::default();
+        Ok(Self { file, place: None, checkpoint: None, lines: None, is_whole: false, versions })
     }
 
     /// Puts a complete file on the disk under its name. Until it is [forgotten](Self::forget), a run that
@@ -217,12 +253,11 @@ impl Output {
             let hint = "move it away and go on, or go on with another -o";
             return Err(Failure::say(Exit::Usage, text).hint(hint));
         }
-        match &mut self.checkpoint {
-            Some(checkpoint) => checkpoint.save_whole(&self.file, rows),
-            None => self.file.sync_all(),
-        }
-        .and_then(|()| fs::rename(&part, &name))
-        .map_err(cannot)
+        let noted = self.checkpoint.as_mut().map(|note| note.save_whole(&self.file, rows));
+        noted
+            .unwrap_or(Ok(()))
+            .and_then(|()| rename_durably(&self.file, &part, &name))
+            .map_err(cannot)
     }
 
     /// Nothing is left to be done for which it would have to be known again.
@@ -273,10 +308,22 @@ impl Write for Output {
     }
 }
 
+/// A stdout that was closed before we began takes no rows. It was replaced by one that takes anything and
+/// keeps nothing.
+pub(crate) fn check_stdout() -> Outcome<()> {
+    if stdout::was_closed() {
+        return Err(Failure::say(Exit::Local, "stdout is closed")
+            .hint("let it go somewhere, or write the rows to a file with -o"));
+    }
+    Ok(())
+}
+
 /// Prints a short answer of a verb on stdout. That its reader is gone is no failure.
 pub(crate) fn print_text(text: &str) -> Outcome<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    check_stdout()?;
+    // Not the standard library's: it takes a stdout that cannot be written to for one that is not wanted.
+    let write = || stdout_file()?.write_all(text.as_bytes());
+    match write() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::local("cannot write to stdout", error))
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use alphanumeric_sort::sort_path_slice;
 use serde_json::json;
 use viking_api::TosPath;
-use viking_fetch::{Bucket, RemoteObject};
+use viking_fetch::{Bucket, Error, RefusedKey, RemoteObject};
 use viking_reader::FileSource;
 
 use crate::Context;
@@ -23,15 +23,14 @@ use crate::run_folder;
 /// What an export's files are called, in a folder without a receipt that names them.
 const EXTENSIONS: [&str; 4] = ["parquet", "json", "jsonl", "ndjson"];
 
-/// How often a request to TOS is repeated by verbs that have no flag for it.
-pub(crate) const RETRIES: u8 = 5;
-
 /// One file to read.
 #[derive(Debug)]
 pub(crate) enum Place {
     Stdin,
     Local(PathBuf),
     Remote(Remote, RemoteObject),
+    /// Objects whose keys cannot be read, behind those that can.
+    Refused(Vec<RefusedKey>),
 }
 
 impl Place {
@@ -39,7 +38,7 @@ impl Place {
     pub(crate) fn remote(&self) -> Option<&RemoteObject> {
         match self {
             Self::Remote(_, object) => Some(object),
-            Self::Stdin | Self::Local(_) => None,
+            Self::Stdin | Self::Local(_) | Self::Refused(_) => None,
         }
     }
 
@@ -52,6 +51,7 @@ impl Place {
             }
             Self::Local(path) => open_local(path),
             Self::Remote(remote, object) => Ok((remote.name(object), remote.open(object))),
+            Self::Refused(keys) => Err(refused_keys(keys)),
         }
     }
 }
@@ -105,7 +105,7 @@ pub(crate) async fn find(context: &Context, paths: &[PathBuf]) -> Outcome<Vec<Pl
     for path in paths {
         let text = path.to_str().unwrap_or_default();
         if text.starts_with("tos://") {
-            places.extend(find_remote(context, &TosPath::parse(text)?, RETRIES).await?);
+            places.extend(find_remote(context, &TosPath::parse(text)?, None).await?);
         } else if text == "-" {
             places.push(Place::Stdin);
         } else {
@@ -119,15 +119,16 @@ pub(crate) async fn find(context: &Context, paths: &[PathBuf]) -> Outcome<Vec<Pl
 pub(crate) async fn find_remote(
     context: &Context,
     from: &TosPath,
-    retries: u8,
+    retries: Option<u8>,
 ) -> Outcome<Vec<Place>> {
     let bucket = context.service.bucket(from.bucket(), retries)?;
-    let objects = list(&bucket, from, &context.report).await?;
-    if objects.is_empty() {
+    let Listed { objects, refused } = list(&bucket, from, &context.report).await?;
+    if objects.is_empty() && refused.is_empty() {
         return Err(no_objects(from));
     }
     let remote = Remote::new(bucket);
-    Ok(objects.iter().map(|object| Place::Remote(remote.clone(), object.remote())).collect())
+    let found = objects.iter().map(|object| Place::Remote(remote.clone(), object.remote()));
+    Ok(found.chain((!refused.is_empty()).then_some(Place::Refused(refused))).collect())
 }
 
 /// There is nothing to read or download.
@@ -212,12 +213,16 @@ pub(crate) fn note_listing(from: &TosPath, report: &Report) {
     report.note("list", &format!("listing {from}"), json!({"from": from.to_string()}));
 }
 
+/// What was listed.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) objects: Vec<ObjectRecord>,
+    /// Objects whose keys cannot be files.
+    pub(crate) refused: Vec<RefusedKey>,
+}
+
 /// Lists the objects below `from`.
-pub(crate) async fn list(
-    bucket: &Bucket,
-    from: &TosPath,
-    report: &Report,
-) -> Outcome<Vec<ObjectRecord>> {
+pub(crate) async fn list(bucket: &Bucket, from: &TosPath, report: &Report) -> Outcome<Listed> {
     note_listing(from, report);
     let listing = bucket.list(from.prefix()).await?;
     let bytes: u64 = listing.objects.iter().map(|object| object.size).sum();
@@ -231,5 +236,20 @@ pub(crate) async fn list(
         &format!("{count} objects, {}{empty}", indicatif::HumanBytes(bytes)),
         json!({"objects": count, "bytes": bytes, "skipped": listing.skipped}),
     );
-    Ok(listing.objects.into_iter().map(ObjectRecord::from).collect())
+    for key in &listing.refused {
+        report.warn(&format!("{}, the others are taken", Error::from(key.clone())));
+    }
+    let objects = listing.objects.into_iter().map(ObjectRecord::from).collect();
+    Ok(Listed { objects, refused: listing.refused })
+}
+
+/// Objects are missing whose keys cannot be files.
+pub(crate) fn refused_keys(keys: &[RefusedKey]) -> Failure {
+    let hint = "the others are complete; rename it in TOS, or load it with another tool";
+    let Some(first) = keys.first() else { return Failure::say(Exit::Bug, "no key was refused") };
+    let failure = Failure::from(Error::from(first.clone())).hint(hint);
+    match keys.len() {
+        1 => failure,
+        more => failure.hint(format!("{} more keys cannot be kept either", more - 1)),
+    }
 }

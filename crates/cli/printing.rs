@@ -1,6 +1,6 @@
 //! Prints files in order on a thread of its own, while later ones still download.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use viking_reader::{Counts, Error, FileRows, FileSource, PrintOptions, Printer, 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::report::Report;
+use crate::versions::{Stale, Version, Versions};
 
 /// Told to stop, printing ends at the end of a batch.
 #[derive(Debug, Clone, Default)]
@@ -159,30 +160,43 @@ fn is_closed_pipe(failure: &Failure) -> bool {
     }
 }
 
+/// A file that has landed: its place in the receipt, and what it is.
+pub(crate) type LandedFile = (usize, Version);
+
 /// Files of a folder in order, each as soon as it has landed.
 pub(crate) struct Landing {
     folder: PathBuf,
     names: Vec<String>,
-    landed: Receiver<usize>,
-    waiting: BTreeSet<usize>,
+    landed: Receiver<LandedFile>,
+    waiting: BTreeMap<usize, Version>,
     next: usize,
     lead: Lead,
-    /// Bytes of each file that are downloaded for this run.
-    missing: Vec<u64>,
-    used: u64,
+    versions: Versions,
+    /// The file that is printed.
+    current: Option<Version>,
 }
 
 impl Landing {
-    /// `landed` brings the places of files in `names` as they land, in any order; when it is
-    /// closed, nothing more will. `lead` is told of the bytes, `missing` for each file, that are printed.
+    /// `landed` brings files of `names` as they land, in any order; when it is closed, nothing more will.
+    /// `lead` and `versions` are told what becomes of them.
     pub(crate) fn new(
         folder: PathBuf,
         names: Vec<String>,
-        landed: Receiver<usize>,
+        landed: Receiver<LandedFile>,
         lead: Lead,
-        missing: Vec<u64>,
+        versions: Versions,
     ) -> Self {
-        Self { folder, names, landed, waiting: BTreeSet::new(), next: 0, lead, missing, used: 0 }
+        let waiting = BTreeMap::new();
+        Self { folder, names, landed, waiting, next: 0, lead, versions, current: None }
+    }
+
+    fn open_next(&mut self, version: Version) -> Outcome<Input> {
+        let stale = |stale: Stale| Failure::new(Exit::Data, stale);
+        self.versions.begin(version.clone()).map_err(stale)?;
+        let path = self.folder.join(&self.names[self.next]);
+        self.next += 1;
+        self.current = Some(version);
+        open(&path.display().to_string(), &path)
     }
 }
 
@@ -191,23 +205,26 @@ impl Iterator for Landing {
 
     fn next(&mut self) -> Option<Self::Item> {
         // The file before is printed.
-        if let Some(before) = self.next.checked_sub(1) {
-            self.used += self.missing[before];
-            self.lead.set_used(self.used);
+        if let Some(before) = self.current.take() {
+            self.lead.set_used(before.key());
         }
-        let name = self.names.get(self.next)?;
-        while !self.waiting.remove(&self.next) {
+        if self.next == self.names.len() {
+            let ended = self.versions.end().err();
+            return ended.map(|stale| Err(Failure::new(Exit::Data, stale)));
+        }
+        let version = loop {
+            if let Some(version) = self.waiting.remove(&self.next) {
+                break version;
+            }
             match self.landed.recv() {
-                Ok(place) => self.waiting.insert(place),
+                Ok((place, version)) => drop(self.waiting.insert(place, version)),
                 // The download says why; here it matters that this is no end of the rows.
                 Err(_) => {
                     return Some(Err(Failure::say(Exit::Transfer, "the download ended early")));
                 }
-            };
-        }
-        self.next += 1;
-        let path = self.folder.join(name);
-        Some(open(&path.display().to_string(), &path))
+            }
+        };
+        Some(self.open_next(version))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::printing::{Printed, PrintedFile, report_memory, report_text_like, report_values};
 use crate::receipt::{Finished, ObjectRecord};
 use crate::run_folder::RunFolder;
+use crate::versions::Version;
 
 /// Compares rows, finishes the receipt, says how it went.
 pub(crate) async fn prove(
@@ -37,7 +38,14 @@ pub(crate) async fn prove(
         printed.output.forget();
         return folder.save();
     }
-    if objects.len() != printed.files.len() {
+    let begun = printed.output.versions().begun();
+    let other =
+        begun.iter().zip(&objects).find(|(version, object)| **version != Version::of(object));
+    if let Some((version, _)) = other {
+        let text = format!("the rows of {} are not of the version in the receipt", version.key());
+        return Err(Failure::say(Exit::Data, text).hint("resume the run"));
+    }
+    if objects.len() != printed.files.len() || objects.len() != begun.len() {
         let text =
             format!("{} objects landed, {} were printed", objects.len(), printed.files.len());
         return Err(Failure::say(Exit::Data, text));

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::args::TalkArgs;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::plain::one_line;
 
 /// Goes on if the user says yes, or said so with `--yes`. Where nobody can be asked, it is refused.
 pub(crate) async fn ask(talk: &TalkArgs, what: &str) -> Outcome<()> {
@@ -13,7 +14,7 @@ pub(crate) async fn ask(talk: &TalkArgs, what: &str) -> Outcome<()> {
     if talk.no_input || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::say(Exit::Usage, what).hint("add --yes to do it without being asked"));
     }
-    let text = format!("{what}\nGo on? [y/N] ");
+    let text = format!("{}\nGo on? [y/N] ", one_line(what));
     // Waiting for an answer must not keep a signal from being heard.
     let asked = tokio::task::spawn_blocking(move || {
         let mut answer = String::new();

@@ -194,7 +194,9 @@ impl Receipt {
             let mut parts = Path::new(name).components().peekable();
             let is_inside =
                 parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)));
-            if !is_inside || !key.starts_with(place.prefix()) {
+            let below = key.strip_prefix(place.prefix());
+            let is_below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            if !is_inside || !is_below {
                 let text =
                     format!("the receipt lists {key:?} as {name:?}, which is outside {place}");
                 return Err(Failure::say(Exit::Data, text));

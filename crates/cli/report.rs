@@ -11,6 +11,7 @@ use viking_api::Task;
 use crate::args::TalkArgs;
 use crate::environment::variable;
 use crate::exit::Failure;
+use crate::plain::{json_line, one_line};
 use crate::values::{ProgressForm, When};
 
 /// The version of the JSON events. Changes only add to it.
@@ -95,7 +96,7 @@ impl Report {
     pub(crate) fn note(&self, event: &str, text: &str, fields: Value) {
         match self.form {
             Form::Json => self.event(event, fields),
-            Form::Bar | Form::Plain => self.line(text),
+            Form::Bar | Form::Plain => self.line(&one_line(text)),
             Form::None => {}
         }
     }
@@ -112,7 +113,7 @@ impl Report {
         if self.form == Form::Json {
             self.event("warning", json!({"message": text}));
         } else if !self.quiet {
-            self.line(&format!("{} {text}", self.paint("33", "warning:")));
+            self.line(&format!("{} {}", self.paint("33", "warning:"), one_line(text)));
         }
     }
 
@@ -126,12 +127,12 @@ impl Report {
                 json!({"exit": failure.exit.code(), "message": message, "hints": failure.hints});
             return self.event("error", fields);
         }
-        let mut text = format!("{} {}", self.paint("31;1", "error:"), causes[0]);
+        let mut text = format!("{} {}", self.paint("31;1", "error:"), one_line(&causes[0]));
         for cause in &causes[1..] {
-            text += &format!("\n  because: {cause}");
+            text += &format!("\n  because: {}", one_line(cause));
         }
         for hint in &failure.hints {
-            text += &format!("\n{} {hint}", self.paint("36", "hint:"));
+            text += &format!("\n{} {}", self.paint("36", "hint:"), one_line(hint));
         }
         self.line(&text);
     }
@@ -144,7 +145,7 @@ impl Report {
         match self.form {
             Form::Bar => {
                 self.show_bar("{spinner} {msg}");
-                self.bar.set_message(text);
+                self.bar.set_message(one_line(&text).into_owned());
                 self.bar.tick();
             }
             _ if !self.is_news(&format!("{} {percent}", task.state.name())) => {}
@@ -234,7 +235,7 @@ impl Report {
         if let (Some(event), Value::Object(fields)) = (event.as_object_mut(), fields) {
             event.extend(fields);
         }
-        self.line(&event.to_string());
+        self.line(&json_line(&event.to_string()));
     }
 
     fn line(&self, text: &str) {

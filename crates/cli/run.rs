@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::json;
 use viking_api::{
@@ -17,14 +18,19 @@ use crate::copy::{path_to_copy, to_copy};
 use crate::download::{Meter, load, same_again};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, OutputOfRun, print_text};
-use crate::places::list;
+use crate::places::{Listed, list, refused_keys};
 use crate::printing::{Landing, Printed, print};
 use crate::proof::prove;
-use crate::receipt::{ObjectRecord, Receipt, Request, now};
+use crate::receipt::{Receipt, Request, now};
 use crate::run_folder::{RunFolder, run_name};
 use crate::settings::{Address, Service, fetch_options, print_options};
 use crate::task::{check, create, file_type, follow, rows};
 use crate::values::Format;
+use crate::versions::Stale;
+
+/// How long an empty list after a task that exported rows is waited for to fill.
+const EMPTY_PAUSES: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Stands in a receipt for the addresses of the embedded services.
 const EMBEDDED: &str = "embedded";
@@ -197,7 +203,7 @@ async fn all_steps(
     going: &GoingArgs,
     resume: &str,
 ) -> Outcome<()> {
-    let (report, service) = (&context.report, &context.service);
+    let service = &context.service;
     let mut spec = spec(&folder.receipt.request, &folder.receipt.run)?;
     let name = spec.to.bucket().to_owned();
     let open = || service.bucket(&name, going.transfer.retries);
@@ -210,16 +216,16 @@ async fn all_steps(
     if folder.receipt.objects.is_none() {
         export(context, &mut spec, folder, going, &open, resume).await?;
         context.detach.set(vec![format!("go on: {resume}")]);
+    } else if is_to_be_listed(folder) {
+        list_again(context, folder, &spec.to, &open).await?;
     }
-    let rows = folder.receipt.rows.clone().unwrap_or_default();
-    let of = OutputOfRun { folder: &folder.path, run: &folder.receipt.run, rows: &rows };
-    let output = Output::of_run(&going.output, &of)?;
-    let meter = Arc::new(Meter::new(going.output.file().is_some()));
-    let work = load_and_print(context, folder, &open, going, output, &meter);
-    let printed = meter.show(report, work).await;
-    meter.note(folder);
+    let printed = print_current(context, folder, going, &open).await;
     folder.receipt.retries.tos += service.take_retries();
     match printed {
+        Ok(_) if !folder.refused.is_empty() => {
+            folder.save()?;
+            Err(refused_keys(&folder.refused))
+        }
         Ok(printed) => prove(context, folder, printed, going).await,
         Err(failure) => {
             // What failed first is what to tell of: a full disk takes no receipt either.
@@ -227,6 +233,64 @@ async fn all_steps(
             Err(failure)
         }
     }
+}
+
+/// Whether a listing of before may have been incomplete, or not be true any more.
+fn is_to_be_listed(folder: &RunFolder) -> bool {
+    let Receipt { request, finished, cleaned, discarded, tries, .. } = &folder.receipt;
+    // The embedded service of an earlier try is gone.
+    let is_gone = matches!(request, Request::Run { address, .. }
+        if address.endpoint.as_deref() == Some(EMBEDDED) && *tries > 1);
+    let is_done = finished.is_some() && (folder.has_all() || discarded.is_some());
+    cleaned.is_none() && !is_gone && !is_done
+}
+
+/// Lists once more, and says what is another than before.
+async fn list_again(
+    context: &Context,
+    folder: &mut RunFolder,
+    from: &TosPath,
+    open: &(dyn Fn() -> Outcome<Bucket> + Sync),
+) -> Outcome<()> {
+    let Listed { objects, refused } = list(&open()?, from, &context.report).await?;
+    folder.refused = refused;
+    let (new, gone) = folder.update_objects(objects)?;
+    if new > 0 {
+        context.report.warn(&format!("{new} objects are there that were not listed before"));
+    }
+    if gone > 0 {
+        context.report.warn(&format!(
+            "{gone} objects are not listed any more; those that have landed are taken as they are"
+        ));
+    }
+    folder.receipt.listed = Some(now());
+    folder.save()
+}
+
+/// Downloads and prints, once more from the first row if the rows in the output turn out to be of other versions.
+async fn print_current(
+    context: &Context,
+    folder: &mut RunFolder,
+    going: &GoingArgs,
+    open: &(dyn Fn() -> Outcome<Bucket> + Sync),
+) -> Outcome<Printed> {
+    let rows = folder.receipt.rows.clone().unwrap_or_default();
+    let (path, run) = (folder.path.clone(), folder.receipt.run.clone());
+    let of = OutputOfRun { folder: &path, run: &run, rows: &rows };
+    for is_again in [false, true] {
+        let output = Output::of_run(&going.output, &of, is_again)?;
+        let meter = Arc::new(Meter::new(going.output.file().is_some()));
+        let work = load_and_print(context, folder, open, going, output, &meter);
+        let printed = meter.show(&context.report, work).await;
+        meter.note(folder);
+        match printed {
+            Err(failure) if !is_again && failure.error.is::<Stale>() => {
+                context.report.warn(&format!("{failure}, so the output begins anew"));
+            }
+            printed => return printed,
+        }
+    }
+    Err(Failure::say(Exit::Data, "objects change faster than they are printed"))
 }
 
 /// Sees the task through to its end, and lists what it wrote.
@@ -266,12 +330,18 @@ async fn export(
         _ => failure,
     })?;
     folder.receipt.exported = Some(now());
-    let objects = list(&open()?, &spec.to, report).await?;
-    if objects.is_empty() {
-        refuse_empty(&done, &spec.to)?;
+    let mut listed = list(&open()?, &spec.to, report).await?;
+    let mut pauses = EMPTY_PAUSES.iter();
+    while listed.objects.is_empty() && listed.refused.is_empty() {
+        let Some(failure) = unless_empty(&client, &done, spec).await? else { break };
+        let Some(pause) = pauses.next() else { return Err(failure) };
+        report.warn(&format!("{failure}; looking again"));
+        tokio::time::sleep(*pause).await;
+        listed = list(&open()?, &spec.to, report).await?;
     }
     folder.receipt.listed = Some(now());
-    folder.receipt.objects = Some(objects);
+    folder.receipt.objects = Some(listed.objects);
+    folder.refused = listed.refused;
     folder.receipt.matched = done.counts.matched;
     folder.save()
 }
@@ -361,17 +431,27 @@ async fn submit(
     created
 }
 
-/// An empty list after a finished task is right only where no row matched.
-fn refuse_empty(done: &Task, to: &TosPath) -> Outcome<()> {
-    match done.counts.matched {
-        Some(0) => Ok(()),
-        matched => {
-            let rows = matched.map_or("an unknown number of".to_owned(), |rows| rows.to_string());
-            let text = format!("task {} is done with {rows} rows, but {to} is empty", done.id);
-            Err(Failure::say(Exit::NotFound, text)
-                .hint("check --tos-endpoint and --region: they must be those of the bucket"))
+/// What is wrong with finding nothing after a task is done; nothing, if there was nothing to be had.
+async fn unless_empty(client: &Client, done: &Task, spec: &ExportSpec) -> Outcome<Option<Failure>> {
+    let matched = done.counts.matched;
+    let (is_empty, rows) = match &spec.rows {
+        Rows::Filtered(_) => (matched == Some(0), matched),
+        // A service need not count what matches where nothing was filtered.
+        Rows::All => {
+            let known = [client.collection(&spec.collection).await?.rows, done.counts.total];
+            let rows = known.iter().chain([&matched]).flatten().copied().max();
+            (rows == Some(0) && known.contains(&Some(0)), rows)
         }
+    };
+    if is_empty {
+        return Ok(None);
     }
+    let rows = rows.map_or("an unknown number of".to_owned(), |rows| rows.to_string());
+    let text = format!("task {} is done with {rows} rows, but {} is empty", done.id, spec.to);
+    Ok(Some(
+        Failure::say(Exit::Transfer, text)
+            .hint("check --tos-endpoint and --region: they must be those of the bucket"),
+    ))
 }
 
 /// Downloads and prints at the same time.
@@ -388,9 +468,8 @@ async fn load_and_print(
     let names: Vec<String> = objects.iter().map(|object| object.name.clone()).collect();
     let count = names.len();
     let lead = Lead::new(going.ahead.get());
-    let missing = |object: &ObjectRecord| if folder.has(object) { 0 } else { object.size };
-    let missing = objects.iter().map(missing).collect();
-    let landing = Landing::new(folder.path.clone(), names, landed, lead.clone(), missing);
+    let versions = output.versions();
+    let landing = Landing::new(folder.path.clone(), names, landed, lead.clone(), versions);
     let mut options = print_options(folder.receipt.rows.as_ref().unwrap_or(&RowArgs::default()))?;
     let is_partial = options.limit.is_some() || options.offset > 0;
     let before = output.rows();

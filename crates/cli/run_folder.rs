@@ -1,12 +1,12 @@
 //! The run folder: data files, and `receipt.json`, which says what they are and how far we got.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use viking_fetch::RemoteObject;
+use viking_fetch::{RefusedKey, RemoteObject, create_folder_durably, replace_durably};
 
 use crate::args::RowArgs;
 use crate::copy::{path_to_copy, to_copy};
@@ -25,6 +25,10 @@ const LOCK: &str = ".lock";
 pub(crate) struct RunFolder {
     pub(crate) path: PathBuf,
     pub(crate) receipt: Receipt,
+    /// Keys that an earlier try listed: files in their places are of its making.
+    known: HashSet<String>,
+    /// Objects of the last listing whose keys cannot be files.
+    pub(crate) refused: Vec<RefusedKey>,
     /// Unlocked when the process ends, however it does.
     _lock: File,
 }
@@ -55,11 +59,13 @@ impl RunFolder {
             let hint = "take an empty or a new folder for --dir";
             return Err(Failure::say(Exit::Usage, text).hint(hint));
         }
-        fs::create_dir_all(path).map_err(|error| cannot("create", path, error))?;
+        create_folder_durably(path).map_err(|error| cannot("create", path, error))?;
         let folder = Self {
             path: path.to_owned(),
             _lock: lock(path)?,
             receipt: Receipt::new(run, request, rows),
+            known: HashSet::new(),
+            refused: Vec::new(),
         };
         folder.save()?;
         Ok(folder)
@@ -70,22 +76,22 @@ impl RunFolder {
         read(path)?;
         let lock = lock(path)?;
         // Read once more: it may have changed before the lock was ours.
-        Ok(Self { path: path.to_owned(), receipt: read(path)?, _lock: lock })
+        let receipt = read(path)?;
+        let known = receipt.objects.iter().flatten().map(|object| object.key.clone()).collect();
+        Ok(Self { path: path.to_owned(), receipt, known, refused: Vec::new(), _lock: lock })
     }
 
     /// Replaces the receipt on the disk: the old or the new one is there, never half of one.
     pub(crate) fn save(&self) -> Outcome<()> {
-        let place = self.path.join(RECEIPT);
-        let part = self.path.join(RECEIPT_PART);
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&part)?;
-            serde_json::to_writer_pretty(&mut file, &self.receipt)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&part, &place)?;
-            if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
-        };
-        write().map_err(|error| cannot("write", &place, error))
+        self.snapshot()?.save()
+    }
+
+    /// The receipt as it is now, to be saved while others go on with it.
+    pub(crate) fn snapshot(&self) -> Outcome<Snapshot> {
+        let text = serde_json::to_vec_pretty(&self.receipt);
+        let mut text = text.map_err(|error| Failure::new(Exit::Bug, error))?;
+        text.push(b'\n');
+        Ok(Snapshot { folder: self.path.clone(), text })
     }
 
     /// Takes a new list of objects; what is known of those that are still the same is kept.
@@ -104,6 +110,40 @@ impl RunFolder {
         if !self.has_all() {
             self.receipt.finished = None;
         }
+    }
+
+    /// Takes a listing that was made anew. Objects that it does not show any more stay: their files may be all
+    /// that is left of them. Returns how many are new, and how many are no longer there.
+    pub(crate) fn update_objects(&mut self, now: Vec<ObjectRecord>) -> Outcome<(usize, usize)> {
+        self.forget_changed(&now)?;
+        let listed: HashSet<&str> = now.iter().map(|object| object.key.as_str()).collect();
+        let before = self.receipt.objects.as_deref().unwrap_or_default();
+        let known: HashSet<&str> = before.iter().map(|object| object.key.as_str()).collect();
+        let gone: Vec<ObjectRecord> =
+            before.iter().filter(|object| !listed.contains(object.key.as_str())).cloned().collect();
+        let counts = (listed.difference(&known).count(), gone.len());
+        let mut all = [now, gone].concat();
+        all.sort_by(|a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
+        self.set_objects(all);
+        Ok(counts)
+    }
+
+    /// Removes what stands in the place of an object and is not as long as it should be, if an earlier try
+    /// put it there; tells its length.
+    pub(crate) fn remove_misfit(&self, object: &ObjectRecord) -> Outcome<Option<u64>> {
+        let length = match fs::metadata(self.path.join(&object.name)) {
+            Ok(file) if file.is_file() && file.len() != object.size => file.len(),
+            _ => return Ok(None),
+        };
+        if !self.is_ours(object) {
+            return Ok(None);
+        }
+        self.remove(object).map(|()| Some(length))
+    }
+
+    /// Whether an earlier try may have put the file of this object here.
+    pub(crate) fn is_ours(&self, object: &ObjectRecord) -> bool {
+        object.crc64.is_some() || self.known.contains(&object.key)
     }
 
     /// Takes an object as it is now in the place of what it was.
@@ -174,6 +214,21 @@ impl RunFolder {
             // It may have been there before, with something of the user's.
             drop(fs::remove_dir(&self.path));
         }
+    }
+}
+
+/// A receipt on its way to the disk. Two must not be saved at once.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    folder: PathBuf,
+    text: Vec<u8>,
+}
+
+impl Snapshot {
+    pub(crate) fn save(&self) -> Outcome<()> {
+        let place = self.folder.join(RECEIPT);
+        let saved = replace_durably(&place, &self.folder.join(RECEIPT_PART), &self.text);
+        saved.map_err(|error| cannot("write", &place, error))
     }
 }
 

@@ -1,13 +1,12 @@
 //! Flags and environment resolved into what the libraries take.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use viking_api::{Api, Client, Endpoint, Owner};
-use viking_fetch::{Bucket, BucketOptions, FetchOptions, Lead, Verify, tos_endpoint};
+use viking_fetch::{Bucket, BucketOptions, FetchOptions, History, Lead, Verify, tos_endpoint};
 use viking_reader::{
     BinaryForm, DecimalForm, Int64Form, JsonOptions, NonFinite, Nulls, PrintFormat, PrintOptions,
     VectorForm,
@@ -41,8 +40,10 @@ pub(crate) struct Service {
     pub(crate) address: Address,
     pub(crate) allow_http: bool,
     request_timeout: Duration,
-    /// Requests to TOS that were repeated.
-    retry_count: Arc<AtomicU64>,
+    /// How long passing faults are borne, if the user says so.
+    retry_for: Option<Duration>,
+    /// What the requests to TOS have met.
+    history: Arc<History>,
     /// A file of keys that others may read, if keys were taken from it.
     open_key_file: Arc<Mutex<Option<PathBuf>>>,
     keys: Source,
@@ -71,7 +72,8 @@ impl Service {
             },
             allow_http: args.allow_http,
             request_timeout: args.request_timeout,
-            retry_count: Arc::default(),
+            retry_for: args.retry_for,
+            history: Arc::default(),
             open_key_file: Arc::default(),
             keys: Source::User { profile: args.profile.clone(), is_asked: false },
         }
@@ -98,6 +100,16 @@ impl Service {
         let origin = "the embedded service";
         let keys = KeySet::new(&ready.access_key, &ready.secret_key, None, origin);
         Self { address, allow_http: false, keys: Source::Given(keys), ..Self::new(args) }
+    }
+
+    /// Whether one of the services may be behind a proxy: they are not both on this machine.
+    pub(crate) fn is_remote(&self) -> bool {
+        let is_here = |endpoint: &Option<String>| {
+            endpoint
+                .as_ref()
+                .is_some_and(|url| url.contains("localhost") || url.contains("127.0.0.1"))
+        };
+        !is_here(&self.address.endpoint) || !is_here(&self.address.tos_endpoint)
     }
 
     /// Whether the services are inside this process.
@@ -147,11 +159,18 @@ impl Service {
                 Client::new(endpoint, self.chain(Purpose::Vikingdb), jiff::Timestamp::now)
             }
         };
-        Ok(client?.speaking(api, owner).answered_within(self.request_timeout))
+        let retry = viking_api::Retry::default();
+        let retry = viking_api::Retry {
+            within: self.retry_for.unwrap_or(retry.within),
+            first_within: self.retry_for.unwrap_or(retry.first_within),
+            ..retry
+        };
+        let client = client?.speaking(api, owner).answered_within(self.request_timeout);
+        Ok(client.retrying(retry))
     }
 
-    /// A bucket of TOS.
-    pub(crate) fn bucket(&self, name: &str, retries: u8) -> Outcome<Bucket> {
+    /// A bucket of TOS. `retries` says how often a request is repeated at most, if the user says so.
+    pub(crate) fn bucket(&self, name: &str, retries: Option<u8>) -> Outcome<Bucket> {
         let Address { region, tos_endpoint: endpoint, .. } = &self.address;
         let endpoint = endpoint.clone().unwrap_or_else(|| tos_endpoint(region));
         let keys = self.keys(Purpose::Tos)?;
@@ -161,14 +180,19 @@ impl Service {
         };
         options.allow_http = self.allow_http;
         options.read_timeout = self.request_timeout;
-        options.retries = retries.into();
-        options.retry_count = Arc::clone(&self.retry_count);
+        let retry = options.retry;
+        options.retry = viking_fetch::Retry {
+            within: self.retry_for.unwrap_or(retry.within),
+            first_within: self.retry_for.unwrap_or(retry.first_within),
+            times: retries.map(u32::from),
+        };
+        options.history = Arc::clone(&self.history);
         Ok(Bucket::open(name, &options)?)
     }
 
     /// How many requests to TOS were repeated since this was asked for the last time.
     pub(crate) fn take_retries(&self) -> u64 {
-        self.retry_count.swap(0, Ordering::Relaxed)
+        self.history.take_retries()
     }
 
     /// The keys as they are now.
@@ -177,7 +201,10 @@ impl Service {
             Source::Given(keys) => Ok(keys.clone()),
             Source::User { .. } => {
                 let keys = self.chain(purpose).find()?;
-                self.open_file().clone_from(&keys.open_file);
+                // Keys of the other service may come from elsewhere: what was seen once is told.
+                if keys.open_file.is_some() {
+                    self.open_file().clone_from(&keys.open_file);
+                }
                 Ok(keys)
             }
         }

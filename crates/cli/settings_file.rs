@@ -27,7 +27,7 @@ const fn setting(name: &'static str, variable: &'static str, default: &'static s
     Setting { name, variable, default }
 }
 
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 12] = [
     setting("region", "VOLCENGINE_REGION", "cn-beijing"),
     setting("endpoint", "VIKING_EXPORT_ENDPOINT", "the region's"),
     setting("api", "VIKING_EXPORT_API", "v1"),
@@ -37,6 +37,7 @@ const SETTINGS: [Setting; 11] = [
     setting("to", "VIKING_EXPORT_TO", "none"),
     setting("jobs", "VIKING_EXPORT_JOBS", "4"),
     setting("memory", "VIKING_EXPORT_MEMORY", "64MiB"),
+    setting("retry_for", "VIKING_EXPORT_RETRY_FOR", "5m"),
     setting("threads", "VIKING_EXPORT_THREADS", "all cores"),
     setting("progress", "VIKING_EXPORT_PROGRESS", "auto"),
 ];
@@ -66,8 +67,11 @@ impl SettingsFile {
                 None => Ok(Self { path, ..Self::default() }),
             };
         };
-        let table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| bad(error.to_string()))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map(|span| text[..span.start].lines().count().max(1));
+            let line = line.map_or(String::new(), |line| format!("line {line}: "));
+            bad(format!("{line}{}", error.message()))
+        })?;
         let mut values = BTreeMap::new();
         for (name, value) in table {
             if SETTINGS.iter().all(|setting| setting.name != name) {

@@ -41,3 +41,17 @@ impl Signals {
         }
     }
 }
+
+/// A write behind the limit of a file's size fails from now on, as one to a full disk does. Without this the
+/// system would end the program.
+pub(crate) fn bear_file_size_limit() -> Outcome<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let number = rustix::process::Signal::XFSZ.as_raw();
+        // What listens to it once stays there for the whole process.
+        let listened = signal(SignalKind::from_raw(number));
+        drop(listened.map_err(|error| Failure::new(Exit::Local, error))?);
+    }
+    Ok(())
+}

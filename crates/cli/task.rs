@@ -14,9 +14,11 @@ use crate::args::{
     TaskArgs,
 };
 use crate::copy::to_copy;
+use crate::environment::without_bom;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::print_text;
-use crate::places::{RETRIES, note_listing};
+use crate::output::{check_stdout, print_text};
+use crate::places::note_listing;
+use crate::plain::{self, one_line};
 use crate::question::ask;
 use crate::report::Report;
 use crate::run_folder::run_name;
@@ -41,7 +43,7 @@ pub(crate) async fn rows(args: &ExportArgs, context: &Context) -> Outcome<Rows> 
         })?,
         (json, None) => json.to_owned(),
     };
-    let filter = Filter::parse(&text).map_err(viking_api::Error::from)?;
+    let filter = Filter::parse(without_bom(&text)).map_err(viking_api::Error::from)?;
     for op in filter.unknown_operators() {
         context.report.warn(&format!(
             "the operator {op:?} is not known here; the service decides what it means"
@@ -59,6 +61,8 @@ pub(crate) fn file_type(args: &ExportArgs) -> FileType {
 
 /// `submit`: the task's id on stdout.
 pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> {
+    // An id that goes nowhere would be a task that nobody knows of.
+    check_stdout()?;
     let run = run_name(&args.export.collection)?;
     let spec = ExportSpec {
         collection: args.export.collection.clone(),
@@ -87,13 +91,13 @@ pub(crate) async fn check(
     let text = format!("collection {} has {rows} rows (an estimate)", collection.name);
     let fields = json!({"collection": collection.name, "rows": collection.rows});
     context.report.note("collection", &text, fields);
-    let bucket = context.service.bucket(spec.to.bucket(), RETRIES)?;
+    let bucket = context.service.bucket(spec.to.bucket(), None)?;
     note_listing(&spec.to, &context.report);
     match bucket.list(spec.to.prefix()).await {
-        Ok(listing) if listing.objects.is_empty() => Ok(collection),
+        Ok(listing) if listing.objects.is_empty() && listing.refused.is_empty() => Ok(collection),
         Ok(listing) => {
-            let text =
-                format!("there are {} objects below {} already", listing.objects.len(), spec.to);
+            let count = listing.objects.len() + listing.refused.len();
+            let text = format!("there are {count} objects below {} already", spec.to);
             Err(Failure::say(Exit::Usage, text).hint("export to another place"))
         }
         // Whether the bucket has to be there is VikingDB's to say.
@@ -139,7 +143,11 @@ pub(crate) async fn follow(
     };
     let done = client.wait(task, poll, &mut seen).await;
     report.clear();
-    Ok(done?)
+    let done = done?;
+    if let Some(error) = &done.error {
+        report.warn(&format!("task {} is done, but the service says: {error}", done.id));
+    }
+    Ok(done)
 }
 
 /// The embedded service and tests need no polite pauses.
@@ -247,7 +255,7 @@ fn text_line(task: &Task) -> String {
     if let Some(error) = &task.error {
         line += &format!("  {error}");
     }
-    line + "\n"
+    one_line(&line).into_owned() + "\n"
 }
 
 fn json_line(task: &Task) -> String {
@@ -267,5 +275,5 @@ fn json_line(task: &Task) -> String {
         "created": task.created,
         "updated": task.updated,
     });
-    format!("{line}\n")
+    format!("{}\n", plain::json_line(&line.to_string()))
 }

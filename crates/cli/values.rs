@@ -1,13 +1,64 @@
 //! The values that flags take.
 
+use std::ffi::OsStr;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::ValueEnum;
+use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, ValueEnum};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use viking_fetch::Jobs;
+
+/// Parses a value that may come from a file or the environment: white space around it is dropped, and control
+/// characters inside are refused.
+#[derive(Debug, Clone)]
+pub(crate) struct Trimmed<P>(pub(crate) P);
+
+impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        let Some(text) = value.to_str().map(str::trim) else {
+            return self.0.parse_ref(command, argument, value);
+        };
+        if !text.chars().any(char::is_control) {
+            return self.0.parse_ref(command, argument, OsStr::new(text));
+        }
+        let flag = argument.and_then(Arg::get_long).unwrap_or_default();
+        let variable = argument.and_then(Arg::get_env).and_then(OsStr::to_str);
+        let variable = variable.map_or(String::new(), |name| format!(" ({name})"));
+        let text = format!("the value {text:?} of --{flag}{variable} has a control character\n");
+        Err(clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+/// A text on one line.
+pub(crate) fn text() -> Trimmed<StringValueParser> {
+    Trimmed(StringValueParser::new())
+}
+
+/// One of a few words.
+pub(crate) fn word<T: ValueEnum + Clone + Send + Sync + 'static>() -> Trimmed<EnumValueParser<T>> {
+    Trimmed(EnumValueParser::new())
+}
+
+/// What its type says how to read.
+pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
 
 macro_rules! value_enum {
     ($name:ident, $default:ident $(, $other:ident)+) => {

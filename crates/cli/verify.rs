@@ -12,6 +12,7 @@ use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::{blocking, rows_of};
 use crate::output::print_text;
+use crate::plain::{json_line, one_line};
 use crate::printing::open;
 use crate::receipt::ObjectRecord;
 use crate::run_folder;
@@ -91,7 +92,7 @@ fn line(object: &ObjectRecord, found: &Outcome<Found>, as_json: bool) -> String 
             }
             Err(failure) => line["error"] = Value::from(format!("{:#}", failure.error)),
         }
-        return format!("{line}\n");
+        return format!("{}\n", json_line(&line.to_string()));
     }
     match found {
         Ok(found) => {
@@ -100,7 +101,10 @@ fn line(object: &ObjectRecord, found: &Outcome<Found>, as_json: bool) -> String 
             proofs.extend(found.is_md5_compared.then_some("MD5"));
             format!("{}: ok, {} rows, same {}\n", object.name, found.rows, proofs.join(", "))
         }
-        Err(failure) => format!("{}: failed: {:#}\n", object.name, failure.error),
+        Err(failure) => {
+            let line = format!("{}: failed: {failure}", object.name);
+            one_line(&line).into_owned() + "\n"
+        }
     }
 }
 

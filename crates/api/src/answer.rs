@@ -29,9 +29,7 @@ pub(crate) fn decode(
             message,
             request_id: request_id.or_else(|| header("x-request-id")),
             log_id: header("x-tt-logid"),
-            retry_after: header("retry-after")
-                .and_then(|seconds| seconds.trim().parse().ok())
-                .map(Duration::from_secs),
+            retry_after: retry_after(headers),
         }))
     };
     let Ok(mut answer) = serde_json::from_slice::<Value>(body) else {
@@ -65,5 +63,37 @@ pub(crate) fn decode(
             Err(Error::Answer { call, detail: "it has no `code`".to_owned() })
         }
         None => Err(refusal(String::new(), answer.to_string(), request_id)),
+    }
+}
+
+/// How long the service asks us to wait: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let value = header("retry-after")?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    // By the clock of the service, which need not be ours.
+    date(value)?.duration_since(date(header("date")?)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_as_a_date() {
+        let mut headers = HeaderMap::new();
+        headers.insert("date", "Wed, 25 Nov 2026 08:00:00 GMT".parse().unwrap());
+        for (value, seconds) in [
+            ("7", Some(7)),
+            ("Wed, 25 Nov 2026 08:00:09 GMT", Some(9)),
+            ("Wed, 25 Nov 2026 07:00:00 GMT", None),
+            ("soon", None),
+        ] {
+            headers.insert("retry-after", value.parse().unwrap());
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{value}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Client`]: sends signed requests and reads the answers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::export::ExportSpec;
 use crate::interface::{Api, Call, Owner, Spelling, has_more};
+use crate::retry::{Attempts, Retry};
 use crate::sign::{self, Scope};
 use crate::task::{Collection, Task, TaskId};
 
@@ -23,16 +24,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Tasks behind so many pages of a list are not looked at.
 const PAGES_MAX: u64 = 100;
-/// A `Retry-After` beyond this is not waited for in one step.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-
-/// Reads are tried this often: four times more, within about ten seconds.
-const READ_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(300))
-    .with_max_delay(Duration::from_secs(5))
-    .with_max_times(4)
-    .with_jitter();
-
 /// How often the list of tasks is searched after an unclear answer. The service may show a task
 /// a moment after it accepted it.
 const ADOPT_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
@@ -52,7 +43,9 @@ pub struct Client {
     keys: Arc<Keys>,
     clock: Clock,
     answer_timeout: Duration,
+    retry: Retry,
     retries: Arc<AtomicU64>,
+    has_answered: Arc<AtomicBool>,
 }
 
 /// The keys that requests are signed with, and where new ones come from.
@@ -119,7 +112,9 @@ impl Client {
             keys,
             clock: Arc::new(clock),
             answer_timeout: ANSWER_TIMEOUT,
+            retry: Retry::default(),
             retries: Arc::default(),
+            has_answered: Arc::default(),
         })
     }
 
@@ -133,6 +128,29 @@ impl Client {
     #[must_use]
     pub fn answered_within(self, answer_timeout: Duration) -> Self {
         Self { answer_timeout, ..self }
+    }
+
+    /// Repeats requests so long after passing faults; [`Retry::default`] unless told otherwise.
+    #[must_use]
+    pub fn retrying(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    pub(crate) fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    pub(crate) fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the service has answered this client or a clone of it.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_answer(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
     }
 
     /// How many requests of this client and its clones were repeated after a passing fault.
@@ -162,16 +180,21 @@ impl Client {
         }
     }
 
-    /// Creates an export task. The request is sent once. If its fate is unclear, the list of
-    /// tasks is searched for one that writes to the same path, and that task is returned.
+    /// Creates an export task. The request is repeated only while it is sure that none was accepted: no
+    /// connection was made, or the rate of calls is limited. If its fate is unclear, the list of tasks is
+    /// searched for one that writes to the same path, and that task is returned.
     pub async fn submit_export(&self, spec: &ExportSpec) -> Result<TaskId, Error> {
-        let unclear = match self.send(Call::Create(spec)).await {
-            Ok(data) => match self.pick(&data, "task_id", "TaskId").as_str() {
-                Some(id) => return Ok(TaskId(id.to_owned())),
-                None => self.not_understood(Call::Create(spec), "it has no id of a task"),
-            },
-            Err(error) if error.is_unclear() => error,
-            Err(error) => return Err(error),
+        let mut attempts = Attempts::new(self);
+        let unclear = loop {
+            match self.send(Call::Create(spec)).await {
+                Ok(data) => match self.pick(&data, "task_id", "TaskId").as_str().map(str::trim) {
+                    Some(id) if !id.is_empty() => return Ok(TaskId(id.to_owned())),
+                    _ => break self.not_understood(Call::Create(spec), "it has no id of a task"),
+                },
+                Err(error) if error.is_unclear() => break error,
+                Err(error) if error.is_passing() => attempts.again(error).await?,
+                Err(error) => return Err(error),
+            }
         };
         tracing::warn!(error = %unclear, "no clear answer to create; searching the list of tasks");
         match self.find_export(spec).await {
@@ -185,30 +208,31 @@ impl Client {
 
     /// Reads one task.
     pub async fn task(&self, id: &TaskId) -> Result<Task, Error> {
-        let data = self.read(Call::Task(id)).await?;
-        self.task_of(&data)
-            .ok_or_else(|| self.not_understood(Call::Task(id), "the task has no id or no state"))
+        let take = |data: &Value| self.task_of(data).ok_or("the task has no id or no state");
+        self.read(Call::Task(id), take).await
     }
 
     /// Lists the tasks of a collection. Entries without an id or a state are left out.
     pub async fn tasks(&self, collection: &str) -> Result<Vec<Task>, Error> {
         let mut tasks = Vec::new();
         for page in 1..=PAGES_MAX {
-            let call = Call::Tasks(collection, page);
-            let data = self.read(call).await?;
-            let listed = match self.api {
-                // V1 lists the tasks of all collections at once.
-                Api::V1 => &data,
-                Api::V2 => &data["Tasks"],
+            let take = |data: &Value| {
+                let listed = match self.api {
+                    // V1 lists the tasks of all collections at once.
+                    Api::V1 => data,
+                    Api::V2 => &data["Tasks"],
+                };
+                let listed = match listed {
+                    Value::Array(listed) => listed.as_slice(),
+                    Value::Null => &[],
+                    _ => return Err("the list of tasks is not an array"),
+                };
+                let listed = listed.iter().filter_map(|task| self.task_of(task));
+                Ok((listed.collect::<Vec<Task>>(), has_more(data, page)))
             };
-            match listed {
-                Value::Array(listed) => {
-                    tasks.extend(listed.iter().filter_map(|task| self.task_of(task)));
-                }
-                Value::Null => {}
-                _ => return Err(self.not_understood(call, "the list of tasks is not an array")),
-            }
-            if self.api == Api::V1 || !has_more(&data, page) {
+            let (listed, has_more) = self.read(Call::Tasks(collection, page), take).await?;
+            tasks.extend(listed);
+            if self.api == Api::V1 || !has_more {
                 break;
             }
         }
@@ -230,15 +254,26 @@ impl Client {
 
     /// Reads what the service says of a collection.
     pub async fn collection(&self, name: &str) -> Result<Collection, Error> {
-        let data = self.read(Call::Collection(name)).await?;
-        Ok(match self.api {
-            Api::V1 => Collection::from_v1(name, &data),
-            Api::V2 => Collection::from_v2(name, &data),
-        })
+        let take = |data: &Value| match self.api {
+            _ if !data.is_object() => Err("it describes no collection"),
+            Api::V1 => Ok(Collection::from_v1(name, data)),
+            Api::V2 => Ok(Collection::from_v2(name, data)),
+        };
+        self.read(Call::Collection(name), take).await
     }
 
     /// The time on the service's clock, if it says so. Anything that answers will do.
     pub async fn server_time(&self) -> Result<Option<Timestamp>, Error> {
+        let mut attempts = Attempts::new(self);
+        loop {
+            match self.ask_time().await {
+                Err(error) if error.is_passing() => attempts.again(error).await?,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask_time(&self) -> Result<Option<Timestamp>, Error> {
         let failed = |source| self.no_answer("ping", source);
         let request = self.http.get(self.endpoint.url()).timeout(self.answer_timeout);
         let answer = request.send().await.map_err(failed)?;
@@ -278,23 +313,22 @@ impl Client {
         Ok(tasks.into_iter().find(is_ours))
     }
 
-    /// Sends a call that may be repeated.
-    async fn read(&self, call: Call<'_>) -> Result<Value, Error> {
-        (|| self.send(call))
-            .retry(READ_BACKOFF)
-            .when(Error::is_passing)
-            .adjust(|error, delay| match (error, delay) {
-                (Error::Refused(refusal), Some(delay)) => {
-                    let asked = refusal.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-                    Some(delay.max(asked))
-                }
-                (_, delay) => delay,
-            })
-            .notify(|error, delay| {
-                self.retries.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, ?delay, "trying again");
-            })
-            .await
+    /// Sends a call that may be repeated, until an answer comes that `take` understands.
+    async fn read<T>(
+        &self,
+        call: Call<'_>,
+        take: impl Fn(&Value) -> Result<T, &'static str>,
+    ) -> Result<T, Error> {
+        let mut attempts = Attempts::new(self);
+        loop {
+            let answer = self.send(call).await;
+            let taken = answer
+                .and_then(|data| take(&data).map_err(|detail| self.not_understood(call, detail)));
+            match taken {
+                Err(error) if error.is_passing() => attempts.again(error).await?,
+                taken => return taken,
+            }
+        }
     }
 
     /// Sends a call once, and once more with new keys if the ones that it used are over: then nothing was
@@ -344,7 +378,11 @@ impl Client {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let answer = limited_body(call, response, failed).await?;
         tracing::debug!(call, status, bytes = answer.len(), "answer");
-        answer::decode(call, status, &headers, &answer)
+        let decoded = answer::decode(call, status, &headers, &answer);
+        if decoded.as_ref().err().is_none_or(|error| !error.is_passing()) {
+            self.note_answer();
+        }
+        decoded
     }
 }
 

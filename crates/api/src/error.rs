@@ -154,8 +154,19 @@ impl Error {
     /// Whether asking again may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Transport { .. } => true,
+            Self::Answer { .. } | Self::Transport { .. } => true,
             Self::Refused(refusal) => refusal.class() == ErrorClass::Passing,
+            _ => false,
+        }
+    }
+
+    /// Something answered with HTTP 200, but not as a service does that works.
+    pub(crate) fn is_unusable_answer(&self) -> bool {
+        match self {
+            Self::Answer { .. } => true,
+            Self::Refused(refusal) => {
+                (200..300).contains(&refusal.status) && !refusal.is_rate_limited()
+            }
             _ => false,
         }
     }
@@ -167,7 +178,7 @@ impl Error {
             Self::Transport { source, .. } => !source.is_connect(),
             Self::Answer { .. } => true,
             // A limited rate is refused before anything is done.
-            Self::Refused(refusal) if refusal.code == "1000029" || refusal.status == 429 => false,
+            Self::Refused(refusal) if refusal.is_rate_limited() => false,
             Self::Refused(refusal) => {
                 refusal.status >= 500 || refusal.class() == ErrorClass::Passing
             }
@@ -177,6 +188,11 @@ impl Error {
 }
 
 impl Refusal {
+    /// The rate of calls is limited: nothing was done.
+    fn is_rate_limited(&self) -> bool {
+        self.code == "1000029" || self.status == 429
+    }
+
     /// Temporary keys are over.
     pub(crate) fn is_expired(&self) -> bool {
         matches!(self.code.as_str(), "ExpiredToken" | "InvalidSecurityToken")

@@ -67,8 +67,6 @@ fn exit_4_for_what_does_not_exist() {
         .fails(4, &["NoSuchBucket", "make the bucket"]);
     place.run(&["cat", "missing.parquet"]).fails(4, &["missing.parquet"]);
     place.run(&["cat", "*.parquet"]).fails(4, &["*.parquet"]);
-    let (_service, place) = Service::with_faults(&["tos-empty-list"]);
-    place.run(&RUN).fails(4, &["21001 rows", "is empty"]);
 }
 
 #[test]

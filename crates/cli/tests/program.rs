@@ -13,6 +13,9 @@ use viking_emulator::{Collections, Emulator, Options};
 
 use crate::secrets;
 
+/// A fault that does not pass should not keep the suite for five minutes.
+const RETRY_FOR: &str = "3s";
+
 /// Where a test works: an empty folder, which is also the home folder.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
@@ -80,6 +83,7 @@ impl Place {
         place.set("VOLCENGINE_SECRET_KEY", service.text("secret_key"));
         place.set("VIKING_EXPORT_ENDPOINT", service.text("vikingdb"));
         place.set("VIKING_EXPORT_TOS_ENDPOINT", service.text("tos"));
+        place.set("VIKING_EXPORT_RETRY_FOR", RETRY_FOR);
         place
     }
 
@@ -221,6 +225,7 @@ impl Tos {
         place.set("VOLCENGINE_SECRET_KEY", &ready.secret_key);
         place.set("VIKING_EXPORT_ENDPOINT", &ready.vikingdb);
         place.set("VIKING_EXPORT_TOS_ENDPOINT", &ready.tos);
+        place.set("VIKING_EXPORT_RETRY_FOR", RETRY_FOR);
         place
     }
 

@@ -2,18 +2,19 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::client::HttpClient;
 use object_store::{BackoffConfig, GetOptions, GetResult, ObjectStore, RetryConfig};
 use reqwest::Url;
 
-use crate::connection::{Connector, client};
+use crate::connection::{Connector, Service, client};
 use crate::error::{Error, Refusal};
 use crate::keys::{KeySource, Provider};
 use crate::limiter::Limiter;
-use crate::listing::parse;
+use crate::object::parse;
+use crate::retry::{Attempts, History, Retry};
 
 /// The public S3 endpoint of TOS in a region.
 pub fn tos_endpoint(region: &str) -> String {
@@ -33,14 +34,14 @@ pub struct BucketOptions {
     pub read_timeout: Duration,
     /// The region that goes into signatures.
     pub region: String,
-    /// How often a request is repeated after a passing fault.
-    pub retries: usize,
-    /// Counts the requests and bodies that fail in passing, of all buckets opened with it.
-    pub retry_count: Arc<AtomicU64>,
+    /// How long requests are repeated after passing faults.
+    pub retry: Retry,
+    /// What the requests of all buckets that are opened with it have met.
+    pub history: Arc<History>,
 }
 
 impl BucketOptions {
-    /// Five retries, 30 s of silence, https.
+    /// 30 s of silence, https, [`Retry::default`].
     pub fn new(endpoint: &str, region: &str, keys: impl KeySource + 'static) -> Self {
         Self {
             allow_http: false,
@@ -48,8 +49,8 @@ impl BucketOptions {
             keys: Arc::new(keys),
             read_timeout: Duration::from_secs(30),
             region: region.to_owned(),
-            retries: 5,
-            retry_count: Arc::default(),
+            retry: Retry::default(),
+            history: Arc::default(),
         }
     }
 }
@@ -60,7 +61,13 @@ pub struct Bucket {
     pub(crate) name: String,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) limiter: Arc<Limiter>,
-    keys: Arc<Provider>,
+    pub(crate) http: HttpClient,
+    /// The address of the bucket, without a slash at the end.
+    pub(crate) url: String,
+    pub(crate) region: String,
+    pub(crate) keys: Arc<Provider>,
+    retry: Retry,
+    history: Arc<History>,
 }
 
 impl Bucket {
@@ -74,15 +81,20 @@ impl Bucket {
         let allow_http = options.allow_http || address.is_loopback;
         let http = client(&address.host, address.is_loopback, allow_http, options.read_timeout)
             .map_err(|error| bad(error.to_string()))?;
-        let retry = RetryConfig {
+        // `retry.rs` owns all of them.
+        let no_retry = RetryConfig {
             backoff: BackoffConfig::default(),
-            max_retries: options.retries,
-            // This clock starts with the object and not with the fault; the count is the limit.
-            retry_timeout: Duration::from_hours(24),
+            max_retries: 0,
+            retry_timeout: Duration::ZERO,
         };
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
         let keys = Provider::new(Arc::clone(&options.keys)).ok_or(Error::NoKeys)?;
         let (keys, limiter) = (Arc::new(keys), Arc::new(Limiter::new()));
+        let http = HttpClient::new(Service {
+            client: HttpClient::new(http),
+            limiter: Arc::clone(&limiter),
+            history: Arc::clone(&options.history),
+        });
         let builder = AmazonS3Builder::new()
             .with_endpoint(&address.url)
             .with_virtual_hosted_style_request(true)
@@ -93,14 +105,39 @@ impl Bucket {
             .with_conditional_put(S3ConditionalPut::Disabled)
             // One request for each key says what became of it.
             .with_disable_bulk_delete(true)
-            .with_retry(retry)
-            .with_http_connector(Connector {
-                client: http,
-                limiter: Arc::clone(&limiter),
-                retry_count: Arc::clone(&options.retry_count),
-            });
+            .with_retry(no_retry)
+            .with_http_connector(Connector(http.clone()));
         let store = builder.build().map_err(|error| bad(error.to_string()))?;
-        Ok(Self { name: name.to_owned(), store: Arc::new(store), limiter, keys })
+        Ok(Self {
+            name: name.to_owned(),
+            store: Arc::new(store),
+            limiter,
+            http,
+            url: address.url,
+            region: options.region.clone(),
+            keys,
+            retry: options.retry,
+            history: Arc::clone(&options.history),
+        })
+    }
+
+    /// The attempts at one thing.
+    pub(crate) fn attempts(&self) -> Attempts {
+        Attempts::new(self.retry, Arc::clone(&self.history))
+    }
+
+    /// Does what `ask` does until it succeeds, or what fails does not pass.
+    pub(crate) async fn retrying<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let mut attempts = self.attempts();
+        loop {
+            match self.renewing(&ask).await {
+                Err(error) => attempts.again(error).await?,
+                answer => return answer,
+            }
+        }
     }
 
     /// Does what `ask` does, and once more with new keys if the ones that it used are over.
@@ -135,7 +172,7 @@ impl Bucket {
         &self,
         action: &'static str,
         key: &str,
-        error: &object_store::Error,
+        error: &(dyn std::error::Error + 'static),
     ) -> Error {
         Error::store(action, &self.name, key, error)
     }

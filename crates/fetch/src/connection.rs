@@ -1,19 +1,20 @@
 //! The HTTP service under `object_store`: it sees every answer and keeps what TOS said.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use http_body_util::BodyExt;
+use futures::StreamExt;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
-    HttpResponseBody, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
+use serde::Deserialize;
 
 use crate::error::Refusal;
 use crate::limiter::Limiter;
+use crate::retry::History;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An XML error is a few hundred bytes; more is not read.
@@ -45,20 +46,11 @@ pub(crate) fn client(
 
 /// Hands our client to `object_store`.
 #[derive(Debug)]
-pub(crate) struct Connector {
-    pub(crate) client: reqwest::Client,
-    pub(crate) limiter: Arc<Limiter>,
-    /// Requests and bodies that failed and are asked for again.
-    pub(crate) retry_count: Arc<AtomicU64>,
-}
+pub(crate) struct Connector(pub(crate) HttpClient);
 
 impl HttpConnector for Connector {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Service {
-            client: HttpClient::new(self.client.clone()),
-            limiter: Arc::clone(&self.limiter),
-            retry_count: Arc::clone(&self.retry_count),
-        }))
+        Ok(self.0.clone())
     }
 }
 
@@ -80,104 +72,169 @@ fn service_crc64(response: &HttpResponse) -> Option<u64> {
 /// Turns every answer that is not a success into an error that carries a [`Refusal`], and tells the limiter
 /// of those that say it is too much.
 #[derive(Debug)]
-struct Service {
-    client: HttpClient,
-    limiter: Arc<Limiter>,
-    retry_count: Arc<AtomicU64>,
+pub(crate) struct Service {
+    pub(crate) client: HttpClient,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) history: Arc<History>,
 }
 
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         self.limiter.pause().await;
-        let sent = self.client.execute(request).await;
-        let mut response = sent.inspect_err(|error| self.count(error))?;
+        let mut response = self.client.execute(request).await?;
         if let Some(crc64) = service_crc64(&response) {
             response.extensions_mut().insert(ServiceCrc64(crc64));
         }
-        if response.status().is_success() {
-            let failed = Arc::clone(&self.retry_count);
-            let count = move |error| {
-                failed.fetch_add(1, Ordering::Relaxed);
-                error
-            };
-            return Ok(response.map(|body| HttpResponseBody::new(body.map_err(count))));
+        // TOS may slow us down without an error.
+        let delay = header(&response, "x-tos-qos-delay-time").and_then(|delay| delay.parse().ok());
+        if let Some(delay) = delay {
+            self.limiter.wait_for(Duration::from_millis(delay));
         }
-        let retry_after = retry_after(&response);
+        if response.status().is_success() {
+            self.history.has_answered.store(true, Ordering::Relaxed);
+            return Ok(response);
+        }
         let refusal = refusal(response).await;
         tracing::debug!(status = refusal.status, code = refusal.code, "TOS refused");
         if refusal.is_too_much() {
-            self.limiter.too_much(retry_after);
+            self.limiter.too_much(refusal.retry_after);
         }
-        // `object_store` repeats a request of the kind `Request` and no other of these two.
-        let kind =
-            if refusal.is_passing() { HttpErrorKind::Request } else { HttpErrorKind::Unknown };
-        let error = HttpError::new(kind, refusal);
-        self.count(&error);
-        Err(error)
+        if !refusal.is_passing() {
+            self.history.has_answered.store(true, Ordering::Relaxed);
+        }
+        Err(HttpError::new(HttpErrorKind::Unknown, refusal))
     }
 }
 
-impl Service {
-    /// Counts an error after which `object_store` asks again.
-    fn count(&self, error: &HttpError) {
-        if !matches!(error.kind(), HttpErrorKind::Decode | HttpErrorKind::Unknown) {
-            self.retry_count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+fn header<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok().map(str::trim)
 }
 
-/// How long TOS asks us to wait. It may also be a date (RFC 9110, 10.2.3), which S3 services do not send.
+/// How long TOS asks us to wait: seconds, or a date (RFC 9110, 10.2.3).
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
-    let value = response.headers().get("retry-after")?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
+    let value = header(response, "retry-after")?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    // By the clock of the service, which need not be ours.
+    let now = header(response, "date").and_then(|date| httpdate::parse_http_date(date).ok());
+    let now: SystemTime = now?;
+    until.duration_since(now).ok()
+}
+
+/// The body of an error as S3 services write it. All of it may be missing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct ErrorBody {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    request_id: Option<String>,
+    #[serde(rename = "EC")]
+    ec: Option<String>,
+    endpoint: Option<String>,
+    region: Option<String>,
 }
 
 async fn refusal(response: HttpResponse) -> Refusal {
-    let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-    let (status, ec) = (response.status().as_u16(), header("x-amz-ec"));
+    let header = |name: &str| header(&response, name).map(str::to_owned);
     let request_id = header("x-amz-request-id").or_else(|| header("x-tos-request-id"));
-    let body = limited_text(response).await;
-    let element = |name: &str| text_of(&body, name).map(str::to_owned);
+    let (status, ec) = (response.status().as_u16(), header("x-amz-ec"));
+    let region = header("x-amz-bucket-region").or_else(|| header("x-tos-bucket-region"));
+    let is_redirect = response.status().is_redirection();
+    let location = header("location").filter(|_| is_redirect);
+    let retry_after = retry_after(&response);
+    let (text, _) = limited_body(response, ERROR_BYTES_MAX).await;
+    let text = String::from_utf8_lossy(&text);
+    // What is not such a body says nothing; a redirect or gateway has any body it likes.
+    let body: ErrorBody = quick_xml::de::from_str(&text).unwrap_or_default();
     Refusal {
         status,
-        code: element("Code").unwrap_or_default(),
-        message: element("Message").unwrap_or_default(),
-        request_id: request_id.or_else(|| element("RequestId")),
-        ec: ec.or_else(|| element("EC")),
+        code: body.code,
+        message: body.message,
+        request_id: request_id.or(body.request_id),
+        ec: ec.or(body.ec),
+        endpoint: body.endpoint.or_else(|| location.as_deref().and_then(host_of)),
+        region: region.or(body.region),
+        retry_after,
     }
 }
 
-async fn limited_text(response: HttpResponse) -> String {
-    use futures::StreamExt;
+/// The host that a redirect leads to.
+fn host_of(location: &str) -> Option<String> {
+    let url = reqwest::Url::parse(location).ok()?;
+    url.host_str().map(str::to_owned)
+}
+
+/// The first `max` bytes of a body, and how it ended.
+pub(crate) async fn limited_body(
+    response: HttpResponse,
+    max: usize,
+) -> (Vec<u8>, Result<(), HttpError>) {
     let mut bytes = Vec::new();
     let mut chunks = response.into_body().bytes_stream();
-    while let Some(Ok(chunk)) = chunks.next().await {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > ERROR_BYTES_MAX {
-            break;
+    while bytes.len() < max {
+        match chunks.next().await {
+            Some(Ok(chunk)) => {
+                bytes.extend_from_slice(&chunk[..chunk.len().min(max - bytes.len())])
+            }
+            Some(Err(error)) => return (bytes, Err(error)),
+            None => break,
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The text of the first element `name`. S3 errors are flat, and a wrong guess costs one word of
-/// a message, so no XML parser is brought in for it.
-fn text_of<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
-    let start = xml.find(&format!("<{name}>"))? + name.len() + 2;
-    let length = xml[start..].find(&format!("</{name}>"))?;
-    Some(&xml[start..start + length])
+    (bytes, Ok(()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::text_of;
+    use object_store::client::HttpResponseBody;
 
-    #[test]
-    fn elements_are_found_and_half_ones_are_not() {
-        let xml = "<Error><Code>NoSuchKey</Code><Message></Message><EC>1";
-        assert_eq!(text_of(xml, "Code"), Some("NoSuchKey"));
-        assert_eq!(text_of(xml, "Message"), Some(""));
-        assert_eq!(text_of(xml, "EC"), None);
+    use super::*;
+
+    async fn refused(status: u16, headers: &[(&str, &str)], body: &str) -> Refusal {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let body = HttpResponseBody::from(body.as_bytes().to_vec());
+        refusal(response.body(body).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn what_an_error_says_is_kept_and_anything_else_is_borne() {
+        let xml = "<?xml version=\"1.0\"?><Error xmlns=\"x\"><Code>NoSuchKey</Code><Message>a &amp; b</Message>\
+                   <Endpoint>demo.tos-s3-cn-shanghai.volces.com</Endpoint><RequestId>r</RequestId></Error>";
+        let refusal = refused(404, &[("x-amz-ec", "0003-1")], xml).await;
+        assert_eq!((refusal.code.as_str(), refusal.message.as_str()), ("NoSuchKey", "a & b"));
+        assert_eq!(
+            (refusal.ec.as_deref(), refusal.request_id.as_deref()),
+            (Some("0003-1"), Some("r"))
+        );
+        assert_eq!(refusal.endpoint.as_deref(), Some("demo.tos-s3-cn-shanghai.volces.com"));
+        for body in
+            ["", "<html><body>502</body></html>", "<Error><Code>NoSuch", "{\"Code\":1}", "\u{0}"]
+        {
+            let refusal = refused(502, &[], body).await;
+            assert_eq!(refusal, Refusal { status: 502, ..Refusal::default() }, "{body:?}");
+        }
+        let to = ("location", "https://demo.tos-s3-cn-shanghai.volces.com/?list-type=2");
+        let moved = refused(301, &[to, ("x-amz-bucket-region", "cn-shanghai")], "").await;
+        assert_eq!(moved.endpoint.as_deref(), Some("demo.tos-s3-cn-shanghai.volces.com"));
+        assert_eq!(moved.region.as_deref(), Some("cn-shanghai"));
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_asked_for_in_seconds_or_as_a_date() {
+        let date = ("date", "Wed, 25 Nov 2026 08:00:00 GMT");
+        for (value, seconds) in [
+            ("7", Some(7)),
+            ("Wed, 25 Nov 2026 08:00:09 GMT", Some(9)),
+            ("Wed, 25 Nov 2026 07:00:00 GMT", None),
+            ("soon", None),
+        ] {
+            let refusal = refused(503, &[("retry-after", value), date], "").await;
+            assert_eq!(refusal.retry_after, seconds.map(Duration::from_secs), "{value}");
+        }
     }
 }

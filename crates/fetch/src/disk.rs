@@ -5,8 +5,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::durable::{create_folder_durably, rename_durably};
 use crate::error::Error;
-use crate::listing::RemoteObject;
+use crate::object::RemoteObject;
 use crate::proof::{check_shape, digest, prove_file};
 
 /// The folder for what is not complete.
@@ -15,7 +16,7 @@ pub(crate) const PARTIAL: &str = ".partial";
 /// Makes the folders of a download. What an earlier one left is kept, to be gone on with.
 pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
     let partial = folder.join(PARTIAL);
-    fs::create_dir_all(&partial).map_err(|error| Error::local("create", &partial, error))
+    create_folder_durably(&partial).map_err(|error| Error::local("create", &partial, error))
 }
 
 /// Removes what downloads left in `folder` of objects that are not wanted any more, or are complete.
@@ -88,41 +89,26 @@ pub(crate) struct Settling<'a> {
     pub(crate) partial: &'a Path,
     /// Its path from now on, in the folder of the download or below.
     pub(crate) place: &'a Path,
-    pub(crate) root: &'a Path,
     pub(crate) object: &'a RemoteObject,
     /// Its checksum as it arrived, if the file is to be read again and compared.
     pub(crate) again: Option<u64>,
 }
 
 impl Settling<'_> {
-    /// Checks the file and gives it its name; tells whether its MD5 was compared. The order survives a power
-    /// cut: first the bytes are on the disk, then the name is, then the folder.
+    /// Checks the file and gives it its name; tells whether its MD5 was compared.
     pub(crate) fn settle(self) -> Result<bool, Error> {
-        let Self { file, partial, place, root, object, again } = self;
+        let Self { file, partial, place, object, again } = self;
         let local = |action, path: &Path| {
             let path = path.to_owned();
             move |error| Error::local(action, &path, error)
         };
-        file.sync_all().map_err(local("flush", partial))?;
         let is_md5_compared = match again {
             Some(crc64) => prove_file(file, partial, object, Some(crc64))?.is_md5_compared,
             None => check_shape(file, partial, object).map(|()| false)?,
         };
         let folder = place.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(local("create", folder))?;
-        fs::rename(partial, place).map_err(local("rename to", place))?;
-        // Folders between the file and the run folder may be new as well.
-        for folder in folder.ancestors() {
-            sync_folder(folder).map_err(local("flush", folder))?;
-            if folder == root {
-                break;
-            }
-        }
+        create_folder_durably(folder).map_err(local("create", folder))?;
+        rename_durably(file, partial, place).map_err(local("rename to", place))?;
         Ok(is_md5_compared)
     }
-}
-
-/// Makes a rename durable. Only Unix lets a folder be opened for that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -9,16 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use crc_fast::Digest;
-use futures::TryStreamExt;
-use object_store::{GetOptions, GetRange};
+use object_store::GetOptions;
 
+use crate::body::{Body, Piece};
 use crate::bucket::Bucket;
 use crate::connection::ServiceCrc64;
 use crate::disk::{PARTIAL, Settling, check_room, flat, write_all_at};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::journal::{Cut, Journal};
-use crate::listing::RemoteObject;
+use crate::listing::is_head_refused;
+use crate::object::RemoteObject;
 use crate::pace::Rate;
 use crate::proof::{Verify, digest};
 
@@ -58,8 +59,6 @@ pub(crate) struct Download<'a> {
     cut: Cut,
     place: PathBuf,
     partial: PathBuf,
-    /// Bytes of the objects before it.
-    start: u64,
     /// While parts of it are on their way.
     opened: tokio::sync::Mutex<Option<Arc<Opened>>>,
     parts_left: AtomicUsize,
@@ -75,13 +74,8 @@ struct Opened {
 }
 
 impl<'a> Download<'a> {
-    /// Of `object`, the one at `index` of the list, which starts after `start` bytes of others.
-    pub(crate) fn new(
-        shared: &'a Shared<'a>,
-        index: usize,
-        object: &'a RemoteObject,
-        start: u64,
-    ) -> Self {
+    /// Of `object`, the one at `index` of the list.
+    pub(crate) fn new(shared: &'a Shared<'a>, index: usize, object: &'a RemoteObject) -> Self {
         let cut = Cut::new(object, shared.part_bytes);
         Self {
             shared,
@@ -91,16 +85,15 @@ impl<'a> Download<'a> {
             cut,
             place: shared.folder.join(&object.name),
             partial: shared.folder.join(PARTIAL),
-            start,
             opened: tokio::sync::Mutex::default(),
             has_failed: AtomicBool::new(false),
             service_crc64: Mutex::new(None),
         }
     }
 
-    /// Bytes of the objects before it.
-    pub(crate) fn start(&self) -> u64 {
-        self.start
+    /// Its place in the list of the objects.
+    pub(crate) fn index(&self) -> usize {
+        self.index
     }
 
     pub(crate) fn object(&self) -> &'a RemoteObject {
@@ -221,7 +214,7 @@ impl<'a> Download<'a> {
             let (bucket, length) = (self.shared.bucket, range.end - range.start);
             let folder = self.partial.clone();
             blocking(move || check_room(&folder, length)).await?;
-            let crc64 = bucket.renewing(|| self.receive_range(opened, range.clone())).await?;
+            let crc64 = self.receive_range(opened, range).await?;
             bucket.limiter.arrived(length);
             crc64
         };
@@ -230,53 +223,50 @@ impl<'a> Download<'a> {
     }
 
     async fn receive_range(&self, opened: &Opened, range: Range<u64>) -> Result<u64, Error> {
-        let key = &self.object.key;
-        // If-Match ties the part to what was listed, also when a cut body is gone on with.
-        let options = GetOptions {
-            if_match: self.object.etag.clone(),
-            range: (self.parts() > 1).then(|| GetRange::Bounded(range.clone())),
-            ..GetOptions::default()
-        };
-        let result = self.shared.bucket.get("reading", key, options).await?;
-        if let Some(ServiceCrc64(crc64)) = result.extensions.get() {
-            *lock(&self.service_crc64) = Some(*crc64);
-        }
-        let mut writing = Writing { offset: range.start, digest: digest() };
-        let mut body = result.into_stream();
+        let (object, bucket) = (self.object, self.shared.bucket);
+        let (start, end, is_whole) = (range.start, range.end, self.parts() == 1);
+        let mut body = Body::new(bucket, &object.key, object.etag.clone(), range, is_whole);
+        let mut writing = Writing { offset: start, digest: digest() };
         let (mut chunks, mut gathered): (Vec<Bytes>, usize) = (Vec::new(), 0);
         loop {
-            let chunk = body
-                .try_next()
-                .await
-                .map_err(|error| self.shared.bucket.error("reading", key, &error))?;
-            let is_last = chunk.is_none();
-            if let Some(chunk) = chunk {
-                if let Some(rate) = &self.shared.rate {
-                    rate.take(chunk.len()).await;
+            let piece = body.next().await?;
+            let is_last = piece.is_none();
+            match piece {
+                None => {}
+                Some(Piece::Restart) => {
+                    (writing, gathered) = (Writing { offset: start, digest: digest() }, 0);
+                    chunks.clear();
+                    continue;
                 }
-                self.shared.observer.on_event(&Event::Received { bytes: chunk.len() as u64 });
-                gathered += chunk.len();
-                chunks.push(chunk);
+                Some(Piece::Bytes(chunk)) => {
+                    if let Some(rate) = &self.shared.rate {
+                        rate.take(chunk.len()).await;
+                    }
+                    self.shared.observer.on_event(&Event::Received { bytes: chunk.len() as u64 });
+                    gathered += chunk.len();
+                    chunks.push(chunk);
+                }
             }
             if gathered >= WRITE_BYTES || is_last {
                 let (chunks, file) = (std::mem::take(&mut chunks), Arc::clone(&opened.file));
                 let path = self.part_path();
-                writing = blocking(move || {
-                    writing
-                        .write(&file, &chunks, range.end)
-                        .map_err(|error| Error::local("write", &path, error))
-                })
-                .await?;
+                let write = move || writing.write(&file, &chunks, end);
+                let failed = move |error| Error::local("write", &path, error);
+                writing = blocking(move || write().map_err(failed)).await?;
                 gathered = 0;
             }
-            if is_last && writing.offset == range.end {
-                return Ok(writing.digest.finalize());
-            }
             if is_last {
-                let (arrived, wanted) = (writing.offset - range.start, range.end - range.start);
-                return Err(self.damaged(format!("{arrived} bytes arrived of {wanted}")));
+                break;
             }
         }
+        if let Some(crc64) = body.service_crc64() {
+            *lock(&self.service_crc64) = Some(crc64);
+        }
+        if writing.offset != end {
+            let (arrived, wanted) = (writing.offset - start, end - start);
+            return Err(self.damaged(format!("{arrived} bytes arrived of {wanted}")));
+        }
+        Ok(writing.digest.finalize())
     }
 
     /// Checks the complete file and gives it its name.
@@ -291,11 +281,10 @@ impl<'a> Download<'a> {
         }
         let (file, object) = (Arc::clone(&opened.file), self.object.clone());
         let (partial, place) = (self.part_path(), self.place.clone());
-        let root = self.shared.folder.to_owned();
         let again = (self.shared.verify == Verify::Full).then_some(crc64);
         let settle = move || {
-            let (partial, place, root) = (&partial, &place, &root);
-            Settling { file: &file, partial, place, root, object: &object, again }.settle()
+            Settling { file: &file, partial: &partial, place: &place, object: &object, again }
+                .settle()
         };
         let is_md5_compared = blocking(settle).await?;
         let removed = lock(&opened.journal).remove();
@@ -313,8 +302,15 @@ impl<'a> Download<'a> {
         let options =
             GetOptions { if_match: self.object.etag.clone(), head: true, ..GetOptions::default() };
         let bucket = self.shared.bucket;
-        let head = bucket.renewing(|| bucket.get("looking at", key, options.clone())).await?;
-        Ok(head.extensions.get().map(|ServiceCrc64(crc64)| *crc64))
+        match bucket.retrying(|| bucket.get("looking at", key, options.clone())).await {
+            Ok(head) => Ok(head.extensions.get().map(|ServiceCrc64(crc64)| *crc64)),
+            // The object itself could be read. That it was not compared stands in the outcome.
+            Err(error) if is_head_refused(&error) => {
+                tracing::info!(key, %error, "the checksum cannot be asked for");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn damaged(&self, detail: String) -> Error {

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use object_store::client::HttpError;
 
 /// Who has to act on an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub enum ErrorClass {
 }
 
 /// TOS's own word on why it did not do what we asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", refusal_text(self))]
 pub struct Refusal {
     /// The HTTP status.
@@ -34,6 +37,12 @@ pub struct Refusal {
     pub request_id: Option<String>,
     /// TOS's finer error code, from `x-amz-ec`.
     pub ec: Option<String>,
+    /// The host that a redirect says to ask instead. It is never followed: that would take the signature there.
+    pub endpoint: Option<String>,
+    /// The region that a redirect says the bucket is in.
+    pub region: Option<String>,
+    /// How long TOS asks us to wait.
+    pub retry_after: Option<Duration>,
 }
 
 /// An error of this crate. Messages leave the cause to `source()`.
@@ -70,7 +79,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// An object's key cannot become a file name.
-    #[error("the object key {key:?} cannot be downloaded: {problem}")]
+    #[error("the object key \"{key}\" cannot be downloaded: {problem}")]
     Key {
         /// The key.
         key: String,
@@ -122,9 +131,12 @@ pub enum Cause {
     /// TOS answered and refused.
     #[error(transparent)]
     Refused(Refusal),
-    /// No usable answer came.
+    /// No whole answer came.
     #[error("no usable answer from TOS: {0}")]
     Transport(String),
+    /// An answer came that TOS would not give.
+    #[error("no usable answer from TOS: {0}")]
+    Unusable(String),
 }
 
 impl Error {
@@ -137,9 +149,19 @@ impl Error {
             Self::NoKeys => ErrorClass::Denied,
             Self::Store { source, .. } => match source.as_ref() {
                 Cause::Refused(refusal) => refusal.class(),
-                Cause::Transport(_) => ErrorClass::Passing,
+                Cause::Transport(_) | Cause::Unusable(_) => ErrorClass::Passing,
             },
         }
+    }
+
+    /// Whether asking again may help.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.class() == ErrorClass::Passing
+    }
+
+    /// Something answered, but not as TOS does.
+    pub(crate) fn is_unusable_answer(&self) -> bool {
+        matches!(self, Self::Store { source, .. } if matches!(**source, Cause::Unusable(_)))
     }
 
     /// What TOS said, if it was TOS who refused.
@@ -147,27 +169,30 @@ impl Error {
         match self {
             Self::Store { source, .. } => match source.as_ref() {
                 Cause::Refused(refusal) => Some(refusal),
-                Cause::Transport(_) => None,
+                Cause::Transport(_) | Cause::Unusable(_) => None,
             },
             _ => None,
         }
     }
 
+    /// What became of a request for `key`.
     pub(crate) fn store(
         action: &'static str,
         bucket: &str,
         key: &str,
-        error: &object_store::Error,
+        error: &(dyn std::error::Error + 'static),
     ) -> Self {
-        if let object_store::Error::InvalidPath { source } = error {
-            return Self::Key { key: key.to_owned(), problem: source.to_string() };
-        }
-        let cause = match refusal_in(error) {
+        let cause = match find::<Refusal>(error) {
             // We ask for the version that was listed and no other.
             Some(refusal) if refusal.status == 412 => return Self::Changed { key: key.to_owned() },
             Some(refusal) => Cause::Refused(refusal.clone()),
-            None => Cause::Transport(root_of(error)),
+            None if find::<HttpError>(error).is_some() => Cause::Transport(root_of(error)),
+            None => Cause::Unusable(root_of(error)),
         };
+        Self::caused(action, bucket, key, cause)
+    }
+
+    pub(crate) fn caused(action: &'static str, bucket: &str, key: &str, cause: Cause) -> Self {
         Self::Store {
             action,
             bucket: bucket.to_owned(),
@@ -214,12 +239,14 @@ impl Refusal {
     }
 }
 
-/// The refusal that our HTTP service put at the bottom of an error of `object_store`.
-pub(crate) fn refusal_in(error: &object_store::Error) -> Option<&Refusal> {
-    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+/// What lies somewhere below an error, for example the refusal that our HTTP service put there.
+fn find<'a, T: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a T> {
+    let mut link = Some(error);
     while let Some(error) = link {
-        if let Some(refusal) = error.downcast_ref::<Refusal>() {
-            return Some(refusal);
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         link = error.source();
     }
@@ -236,13 +263,19 @@ fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn refusal_text(refusal: &Refusal) -> String {
-    let Refusal { status, code, message, request_id, ec } = refusal;
+    let Refusal { status, code, message, request_id, ec, endpoint, region, .. } = refusal;
     let mut text = format!("TOS answered HTTP {status}");
     if !code.is_empty() {
         text += &format!(" {code}");
     }
     if !message.is_empty() {
         text += &format!(": {message}");
+    }
+    if let Some(endpoint) = endpoint {
+        text += &format!(" [endpoint {endpoint}]");
+    }
+    if let Some(region) = region {
+        text += &format!(" [region {region}]");
     }
     if let Some(ec) = ec {
         text += &format!(" [ec {ec}]");

@@ -2,7 +2,7 @@
 
 use crate::download::Landed;
 use crate::error::Error;
-use crate::listing::RemoteObject;
+use crate::object::RemoteObject;
 
 /// A step of a download. `index` is the object's place in the list given to [`crate::fetch`].
 #[derive(Debug)]

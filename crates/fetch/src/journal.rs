@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crc_fast::checksum_combine;
 use serde::{Deserialize, Serialize};
 
-use crate::listing::RemoteObject;
+use crate::object::RemoteObject;
 use crate::proof::{CRC_64, READ_BYTES, digest};
 
 /// How an object is cut into parts.

@@ -36,29 +36,36 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod body;
 mod bucket;
 mod connection;
 mod disk;
 mod download;
+mod durable;
 mod error;
 mod event;
 mod journal;
 mod keys;
 mod limiter;
 mod listing;
+mod object;
 mod pace;
 mod proof;
 mod ranges;
+mod retry;
 mod schedule;
 
 pub use bucket::{Bucket, BucketOptions, tos_endpoint};
 pub use disk::{free_bytes, needed_bytes, remove_partial};
 pub use download::Landed;
+pub use durable::{create_folder_durably, rename_durably, replace_durably};
 pub use error::{Cause, Error, ErrorClass, Refusal};
 pub use event::{Event, NoObserver, Observer};
 pub use keys::{KeySource, Keys};
-pub use listing::{Listing, RemoteObject};
+pub use listing::{Listing, RefusedKey};
+pub use object::RemoteObject;
 pub use pace::Lead;
 pub use proof::{Proof, Verify, prove};
 pub use ranges::{ObjectReader, Traffic};
+pub use retry::{History, Retry};
 pub use schedule::{FetchOptions, Jobs, Report, fetch};

@@ -7,12 +7,11 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::retry::DELAY_MAX;
 use crate::schedule::Jobs;
 
 /// One burst of refusals is one sign of too much, not many.
 const BURST: Duration = Duration::from_secs(1);
-/// However long TOS asks us to wait, it is no longer than this.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Parts at once that [`Jobs::Auto`] begins with, and never goes beyond.
 const AUTO_FIRST: usize = 4;
 pub(crate) const AUTO_MAX: usize = 32;
@@ -110,13 +109,19 @@ impl Limiter {
         }
     }
 
+    /// TOS asks us to wait so long before the next request.
+    pub(crate) fn wait_for(&self, pause: Duration) {
+        let mut state = self.state();
+        state.pause_until = state.pause_until.max(Some(Instant::now() + pause.min(DELAY_MAX)));
+    }
+
     /// TOS says that this is too much, and maybe for how long.
     pub(crate) fn too_much(&self, retry_after: Option<Duration>) {
+        if let Some(pause) = retry_after {
+            self.wait_for(pause);
+        }
         let now = Instant::now();
         let mut state = self.state();
-        if let Some(pause) = retry_after {
-            state.pause_until = state.pause_until.max(Some(now + pause.min(PAUSE_MAX)));
-        }
         if state.cut_at.is_some_and(|cut| now.duration_since(cut) < BURST) {
             return;
         }

@@ -8,7 +8,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use md5::{Digest as _, Md5};
 
 use crate::error::Error;
-use crate::listing::RemoteObject;
+use crate::object::RemoteObject;
 
 /// The checksum that TOS sends for objects: CRC-64/XZ, also called CRC-64 ECMA.
 pub(crate) const CRC_64: CrcAlgorithm = CrcAlgorithm::Crc64Xz;

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt, Shared};
-use object_store::{GetOptions, GetRange};
 use tokio::task::JoinHandle;
 
 use crate::blocks::{Plan, plan};
+use crate::body::{Body, Piece};
 use crate::bucket::Bucket;
 use crate::error::Error;
-use crate::listing::RemoteObject;
+use crate::object::RemoteObject;
 
 /// What tells a file's kind.
 const HEAD_BYTES: u64 = 64;
@@ -277,22 +277,22 @@ impl Remote {
         if wanted == 0 {
             return Ok(Bytes::new());
         }
-        let options = GetOptions {
-            // Where the list had none, the first answer says which version this is.
-            if_match: self.object.etag.clone().or_else(|| self.etag.get().cloned()),
-            range: Some(GetRange::Bounded(range)),
-            ..GetOptions::default()
-        };
-        let get = async || {
-            let result = bucket.get("reading", key, options.clone()).await?;
-            if let Some(etag) = &result.meta.e_tag
-                && self.etag.get_or_init(|| etag.clone()) != etag
-            {
-                return Err(Error::Changed { key: key.clone() });
+        // Where the list had none, the first answer says which version this is.
+        let etag = self.object.etag.clone().or_else(|| self.etag.get().cloned());
+        let mut body = Body::new(bucket, key, etag, range, false);
+        let mut bytes = BytesMut::with_capacity(usize::try_from(wanted).unwrap_or_default());
+        while let Some(piece) = body.next().await? {
+            match piece {
+                Piece::Bytes(chunk) => bytes.extend_from_slice(&chunk),
+                Piece::Restart => bytes.clear(),
             }
-            result.bytes().await.map_err(|error| bucket.error("reading", key, &error))
-        };
-        let bytes = bucket.renewing(get).await?;
+        }
+        let bytes = bytes.freeze();
+        if let Some(etag) = body.etag()
+            && self.etag.get_or_init(|| etag.clone()) != etag
+        {
+            return Err(Error::Changed { key: key.clone() });
+        }
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         self.traffic.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if bytes.len() as u64 != wanted {

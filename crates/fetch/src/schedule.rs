@@ -12,8 +12,8 @@ use crate::download::{Download, Landed, Shared};
 use crate::error::{Error, ErrorClass};
 use crate::event::{Event, Observer};
 use crate::limiter::AUTO_MAX;
-use crate::listing::RemoteObject;
-use crate::pace::{Lead, Rate};
+use crate::object::RemoteObject;
+use crate::pace::{Ahead, Lead, Rate};
 use crate::proof::Verify;
 
 /// Parts that are on their way at once.
@@ -94,16 +94,18 @@ pub async fn fetch(
     };
     let downloads = downloads(&shared, objects);
     bucket.limiter.allow(options.jobs);
+    let ahead = options.lead.as_ref().map(|lead| Ahead::new(lead, objects));
     let (failed, has_failed) = tokio::sync::watch::channel(false);
     let parts =
         downloads.iter().flat_map(|object| (0..object.parts()).map(move |part| (object, part)));
     let loads = parts.map(|(object, part)| {
         let mut has_failed = has_failed.clone();
+        let ahead = ahead.as_ref();
         async move {
-            if let Some(lead) = &options.lead {
+            if let Some(ahead) = ahead {
                 // Who waits for an object that failed uses nothing up.
                 tokio::select! {
-                    () = lead.reached(object.start()) => {}
+                    () = ahead.reached(object.index()) => {}
                     _ = has_failed.wait_for(|has_failed| *has_failed) => {}
                 }
             }
@@ -146,13 +148,8 @@ fn strikes_all(error: &Error) -> bool {
     !matches!(error.class(), ErrorClass::Data | ErrorClass::NotFound | ErrorClass::Passing)
 }
 
-/// The objects in their order, each with its place among the bytes of them all.
+/// The objects in their order.
 fn downloads<'a>(shared: &'a Shared<'a>, objects: &'a [RemoteObject]) -> Vec<Download<'a>> {
-    let mut start = 0_u64;
-    let new = |(index, object): (usize, &'a RemoteObject)| {
-        let download = Download::new(shared, index, object, start);
-        start = start.saturating_add(object.size);
-        download
-    };
+    let new = |(index, object)| Download::new(shared, index, object);
     objects.iter().enumerate().map(new).collect()
 }

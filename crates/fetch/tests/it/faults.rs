@@ -51,7 +51,7 @@ async fn bodies_that_are_cut_at_any_byte_are_gone_on_with() {
     let server = Server::with_faults(&["tos-cut=20"]).await;
     server.put("0.parquet", &bytes(9_000_000)).await;
     let mut options = server.options();
-    options.retries = 20;
+    options.retry.times = Some(20);
     let bucket = Bucket::open("demo", &options).unwrap();
     let listing = server.list(&bucket).await;
     let folder = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ async fn a_wrong_clock_is_refused_by_name() {
 async fn a_name_that_does_not_resolve_is_a_passing_fault_that_says_so() {
     let keys = Keys::new("AKLTnobody", "secret".to_owned(), None);
     let mut options = BucketOptions::new("https://tos-s3.invalid", "cn-beijing", keys);
-    options.retries = 1;
+    options.retry.times = Some(1);
     let error = Bucket::open("demo", &options).unwrap().list("exports").await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Passing, "{error}");
     let text = chain(&error);
@@ -234,6 +234,9 @@ async fn keys_that_would_leave_the_folder_are_never_written() {
         ("dots-inside", "a/../../x.parquet", ".."),
         ("here", "./x.parquet", "."),
         ("absolute", "/etc/x.parquet", "//"),
+        ("marker", "a/", "a/"),
+        ("both", "ok.parquet/b", "ok.parquet"),
+        ("part", "Receipt.json.part", "Receipt.json.part"),
         ("empty", "a//x.parquet", "//"),
         ("control", "a\u{7}x.parquet", "a"),
         ("windows", "a\\..\\x.parquet", "\\"),
@@ -242,10 +245,84 @@ async fn keys_that_would_leave_the_folder_are_never_written() {
     ];
     for (name, tail, words) in cases {
         emulator.put("demo", &format!("keys/{name}/{tail}"), &bytes(100)).unwrap();
-        let error = server.bucket().list(&format!("keys/{name}")).await.unwrap_err();
+        emulator.put("demo", &format!("keys/{name}/ok.parquet"), &bytes(100)).unwrap();
+        emulator.put("demo", &format!("keys/{name}/z.parquet"), &bytes(100)).unwrap();
+        let listing = server.bucket().list(&format!("keys/{name}")).await.unwrap();
+        let names: Vec<_> = listing.objects.iter().map(|object| object.name.as_str()).collect();
+        assert_eq!(names.last(), Some(&"z.parquet"), "{name}: the others are there");
+        assert_eq!(listing.refused.len(), 1, "{name}: {listing:?}");
+        let error = Error::from(listing.refused[0].clone());
         assert_eq!(error.class(), ErrorClass::Data, "{name}: {error}");
-        assert!(matches!(&error, Error::Key { .. }), "{name}: {error}");
         assert!(error.to_string().contains(words), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_asked_for_again() {
+    let names: Vec<String> = (0..7).map(|number| format!("{number}.json")).collect();
+    let faults = [
+        "tos-list-html=2",
+        "tos-list-error=2",
+        "tos-list-cut=2",
+        "tos-list-no-token=2",
+        "tos-list-circle=2",
+        "tos-list-twice",
+        "tos-503=2",
+        "tos-reset=2",
+    ];
+    for fault in faults {
+        let server = Server::with_faults(&[fault, "tos-page=2"]).await;
+        for name in &names {
+            server.put(name, b"{}").await;
+        }
+        let listing = server.bucket().list(&server.prefix).await.unwrap();
+        let listed: Vec<_> = listing.objects.iter().map(|object| object.name.clone()).collect();
+        assert_eq!(listed, names, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn what_never_is_a_list_is_a_passing_fault_that_says_what_came() {
+    for (fault, words) in [
+        ("tos-list-html", "502 Bad Gateway"),
+        ("tos-list-error", "InternalError"),
+        ("tos-list-cut", "it is no list"),
+        ("tos-list-no-token", "not how to get them"),
+        ("tos-list-circle", "lead in a circle"),
+    ] {
+        let server = Server::with_faults(&[fault, "tos-page=1"]).await;
+        server.put("0.json", b"{}").await;
+        server.put("1.json", b"{}").await;
+        server.put("2.json", b"{}").await;
+        let error = server.bucket().list(&server.prefix).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Passing, "{fault}: {error}");
+        assert!(chain(&error).contains(words), "{fault}: {}", chain(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_says_where_to() {
+    let server = Server::with_faults(&["tos-redirect"]).await;
+    let error = server.bucket().list(&server.prefix).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage, "{error}");
+    let text = chain(&error);
+    assert!(text.contains("demo.tos-s3-cn-shanghai.volces.com"), "{text}");
+    assert!(text.contains("region cn-shanghai"), "{text}");
+}
+
+#[tokio::test]
+async fn objects_land_where_only_head_is_refused() {
+    for status in ["403", "405", "501"] {
+        let fault = format!("tos-head-refused={status}");
+        let server = Server::with_faults(&[&fault]).await;
+        server.put("0.parquet", &bytes(5_000_000)).await;
+        let folder = tempfile::tempdir().unwrap();
+        let report = server.load(folder.path()).await;
+        assert!(report.failed.is_empty(), "{status}: {:?}", report.failed);
+        assert!(!report.landed[0].is_compared, "{status}: there was nothing to compare with");
+        let listing = server.list(&server.bucket()).await;
+        let now = server.bucket().look(&listing.objects[0]).await.unwrap();
+        assert_eq!(now, listing.objects[0], "{status}");
     }
 }
 

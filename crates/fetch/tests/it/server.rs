@@ -88,7 +88,7 @@ impl Server {
     pub(crate) fn options(&self) -> BucketOptions {
         let mut options = BucketOptions::new(&self.ready.tos, &self.ready.region, self.keys());
         options.read_timeout = Duration::from_secs(5);
-        options.retries = 3;
+        options.retry.times = Some(3);
         options
     }
 
