@@ -133,8 +133,9 @@ pub(crate) async fn load(
         if places.is_empty() {
             return Ok(viking_fetch::remove_partial(&folder.path)?);
         }
-        let bucket = open()?;
         let wanted: Vec<_> = places.iter().map(|&place| objects[place].remote()).collect();
+        folder.begin(&places)?;
+        let bucket = open()?;
         let observer = Watch { meter, report, places: &places, landed: landed.as_ref() };
         let path = folder.path.clone();
         let fetching = viking_fetch::fetch(&bucket, &wanted, &path, options, &observer);
@@ -226,7 +227,7 @@ async fn compare_landed(folder: &mut RunFolder, report: &Report) -> Outcome<()> 
             Err(error @ Error::Damaged { .. }) => error.to_string(),
             Err(error) => return Err(error.into()),
         };
-        if !folder.is_ours(object) {
+        if !object.is_ours() {
             return Err(Error::Exists { path: folder.path.join(&object.name) }.into());
         }
         report.warn(&format!("{problem}; it is loaded again"));

@@ -46,6 +46,9 @@ pub(crate) struct ObjectRecord {
     pub(crate) name: String,
     pub(crate) size: u64,
     pub(crate) etag: Option<String>,
+    /// Its place was empty when its download began: a file that stands there is of our making.
+    #[serde(default)]
+    pub(crate) begun: bool,
     /// The CRC-64/XZ of its bytes, spelled as TOS does.
     #[serde(default)]
     pub(crate) crc64: Option<String>,
@@ -81,6 +84,11 @@ impl ObjectRecord {
 }
 
 impl ObjectRecord {
+    /// Whether a file that stands in its place is of our making.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.begun || self.crc64.is_some()
+    }
+
     /// The CRC-64 that its file should have, if that is known.
     pub(crate) fn known_crc64(&self) -> Option<u64> {
         self.crc64.as_ref().and_then(|crc64| crc64.parse().ok())
@@ -95,6 +103,7 @@ impl From<RemoteObject> for ObjectRecord {
             name,
             size,
             etag,
+            begun: false,
             crc64: None,
             crc64_compared: false,
             md5_compared: false,

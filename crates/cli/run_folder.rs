@@ -25,8 +25,6 @@ const LOCK: &str = ".lock";
 pub(crate) struct RunFolder {
     pub(crate) path: PathBuf,
     pub(crate) receipt: Receipt,
-    /// Keys that an earlier try listed: files in their places are of its making.
-    known: HashSet<String>,
     /// Objects of the last listing whose keys cannot be files.
     pub(crate) refused: Vec<RefusedKey>,
     /// Unlocked when the process ends, however it does.
@@ -64,7 +62,6 @@ impl RunFolder {
             path: path.to_owned(),
             _lock: lock(path)?,
             receipt: Receipt::new(run, request, rows),
-            known: HashSet::new(),
             refused: Vec::new(),
         };
         folder.save()?;
@@ -77,8 +74,7 @@ impl RunFolder {
         let lock = lock(path)?;
         // Read once more: it may have changed before the lock was ours.
         let receipt = read(path)?;
-        let known = receipt.objects.iter().flatten().map(|object| object.key.clone()).collect();
-        Ok(Self { path: path.to_owned(), receipt, known, refused: Vec::new(), _lock: lock })
+        Ok(Self { path: path.to_owned(), receipt, refused: Vec::new(), _lock: lock })
     }
 
     /// Replaces the receipt on the disk: the old or the new one is there, never half of one.
@@ -135,15 +131,20 @@ impl RunFolder {
             Ok(file) if file.is_file() && file.len() != object.size => file.len(),
             _ => return Ok(None),
         };
-        if !self.is_ours(object) {
+        if !object.is_ours() {
             return Ok(None);
         }
         self.remove(object).map(|()| Some(length))
     }
 
-    /// Whether an earlier try may have put the file of this object here.
-    pub(crate) fn is_ours(&self, object: &ObjectRecord) -> bool {
-        object.crc64.is_some() || self.known.contains(&object.key)
+    /// Notes the objects whose downloads begin with nothing in their places.
+    pub(crate) fn begin(&mut self, places: &[usize]) -> Outcome<()> {
+        let objects = self.receipt.objects.as_deref_mut().unwrap_or_default();
+        for &place in places {
+            let Some(object) = objects.get_mut(place) else { continue };
+            object.begun |= !self.path.join(&object.name).exists();
+        }
+        self.save()
     }
 
     /// Takes an object as it is now in the place of what it was.
@@ -185,7 +186,7 @@ impl RunFolder {
             let is_same =
                 |object: &&ObjectRecord| object.etag == before.etag && object.size == before.size;
             let found = now.get(before.key.as_str());
-            if found.is_some_and(|object| !is_same(object)) && self.has(before) {
+            if found.is_some_and(|object| !is_same(object)) && before.is_ours() {
                 self.remove(before)?;
             }
         }

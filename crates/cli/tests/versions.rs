@@ -28,13 +28,19 @@ fn killed_while_printing(tos: &Tos) -> Place {
     place
 }
 
-/// Rows of these files of the example, in this order.
-fn rows_of(files: &[&str]) -> String {
-    let rows = |file: &&str| {
-        let path = example().join(file);
-        Place::new().run(&["cat", path.to_str().unwrap()]).ok().stdout
+/// The bytes of the objects of the one export, and the rows of each.
+fn objects(tos: &Tos) -> Vec<(Vec<u8>, String)> {
+    let keys = tos.emulator.keys("demo", "x/");
+    let object = |key: &String| {
+        let bytes = tos.emulator.get("demo", key).unwrap();
+        let rows = Place::new().run_with_input(&["cat", "-"], &bytes).ok().stdout;
+        (bytes, rows)
     };
-    files.iter().map(rows).collect()
+    keys.iter().map(object).collect()
+}
+
+fn rows_of(objects: &[(Vec<u8>, String)], places: [usize; 5]) -> String {
+    places.iter().map(|&place| objects[place].1.as_str()).collect()
 }
 
 #[test]
@@ -42,10 +48,9 @@ fn rows_of_two_versions_never_meet_in_one_output() {
     for is_removed in [true, false] {
         let tos = Tos::serving(example().parent().unwrap(), &["tos-slow=500"]);
         let place = killed_while_printing(&tos);
-        let first = tos.emulator.keys("demo", "x/").remove(0);
-        // Another version, of another length; and another one of what nobody printed yet.
-        let other = fs::read(example().join("4.parquet")).unwrap();
-        tos.emulator.put("demo", &first, &other).unwrap();
+        let (first, objects) = (tos.emulator.keys("demo", "x/").remove(0), objects(&tos));
+        // Another version, of another length.
+        tos.emulator.put("demo", &first, &objects[4].0).unwrap();
         if is_removed {
             fs::remove_file(place.path("run/0.parquet")).unwrap();
         }
@@ -53,7 +58,7 @@ fn rows_of_two_versions_never_meet_in_one_output() {
         let ended = place.run(&RESUME).ok();
         assert!(ended.stderr.contains("the output begins anew"), "{}", ended.stderr);
         let rows = fs::read_to_string(place.path("rows.jsonl")).unwrap();
-        let wanted = rows_of(&["4.parquet", "1.parquet", "2.parquet", "3.parquet", "4.parquet"]);
+        let wanted = rows_of(&objects, [4, 1, 2, 3, 4]);
         assert!(rows == wanted, "removed: {is_removed}");
         place.run(&["verify", "run"]).ok();
         assert_eq!(
@@ -67,14 +72,14 @@ fn rows_of_two_versions_never_meet_in_one_output() {
 fn what_was_printed_is_kept_where_only_later_objects_changed() {
     let tos = Tos::serving(example().parent().unwrap(), &["tos-slow=500"]);
     let place = killed_while_printing(&tos);
-    let last = tos.emulator.keys("demo", "x/").pop().unwrap();
-    tos.emulator.put("demo", &last, &fs::read(example().join("0.parquet")).unwrap()).unwrap();
+    let (last, objects) = (tos.emulator.keys("demo", "x/").pop().unwrap(), objects(&tos));
+    tos.emulator.put("demo", &last, &objects[0].0).unwrap();
     tos.emulator.set_faults(Vec::new());
     let ended = place.run(&RESUME).ok();
     assert!(ended.stderr.contains("rows are in the output already"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("begins anew"), "{}", ended.stderr);
     let rows = fs::read_to_string(place.path("rows.jsonl")).unwrap();
-    let wanted = rows_of(&["0.parquet", "1.parquet", "2.parquet", "3.parquet", "0.parquet"]);
+    let wanted = rows_of(&objects, [0, 1, 2, 3, 0]);
     assert!(rows == wanted);
 }
 
@@ -102,7 +107,7 @@ fn a_damaged_file_beyond_the_lead_with_a_later_one_missing_does_not_hang() {
 fn a_shortened_file_is_healed_and_a_file_of_the_users_is_left_alone() {
     let tos = Tos::start(&[]);
     let place = tos.place();
-    let file = fs::read(example().join("4.parquet")).unwrap();
+    let file = fs::read(example().join("1.parquet")).unwrap();
     tos.emulator.put("demo", "x/0.parquet", &file).unwrap();
     let fetch = ["fetch", "tos://demo/x", "--dir", "run"];
     place.run(&fetch).ok();
@@ -113,13 +118,47 @@ fn a_shortened_file_is_healed_and_a_file_of_the_users_is_left_alone() {
         place.run(&fetch).ok();
         assert!(fs::read(place.path("run/0.parquet")).unwrap() == file, "{length} bytes");
     }
-    for mine in ["mine", &"m".repeat(file.len())] {
-        fs::write(place.path("run/1.parquet"), mine).unwrap();
-        tos.emulator.put("demo", "x/1.parquet", &file).unwrap();
-        let ended = place.run(&fetch);
-        assert!(matches!(ended.code, Some(2)), "{}", ended.stderr);
-        assert_eq!(fs::read_to_string(place.path("run/1.parquet")).unwrap(), mine);
-        break;
+    for (name, mine) in [("1.parquet", "mine".to_owned()), ("2.parquet", "m".repeat(file.len()))] {
+        fs::write(place.path("run").join(name), &mine).unwrap();
+        tos.emulator.put("demo", &format!("x/{name}"), &file).unwrap();
+        for _ in 0..2 {
+            place.run(&fetch).fails(2, &[name, "exists already"]);
+            assert!(fs::read_to_string(place.path("run").join(name)).unwrap() == mine);
+        }
+        fs::remove_file(place.path("run").join(name)).unwrap();
+        place.run(&fetch).ok();
+    }
+}
+
+#[test]
+fn files_that_landed_just_before_a_kill_are_healed_as_well() {
+    let tos = Tos::start(&[]);
+    let place = tos.place();
+    let file = fs::read(example().join("1.parquet")).unwrap();
+    for number in 0..30 {
+        tos.emulator.put("demo", &format!("x/{number}.parquet"), &file).unwrap();
+    }
+    let fetch = ["fetch", "tos://demo/x", "--dir", "run"];
+    let mut child = place.command(&fetch).spawn().unwrap();
+    while !place.path("run/9.parquet").exists() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut cut = 0;
+    for number in 0..30 {
+        if let Ok(landed) =
+            fs::OpenOptions::new().write(true).open(place.path(&format!("run/{number}.parquet")))
+        {
+            landed.set_len(number).unwrap();
+            cut += 1;
+        }
+    }
+    assert!(cut >= 10, "{cut}");
+    place.run(&fetch).ok();
+    for number in 0..30 {
+        let landed = fs::read(place.path(&format!("run/{number}.parquet"))).unwrap();
+        assert!(landed == file, "{number}.parquet");
     }
 }
 
@@ -127,7 +166,7 @@ fn a_shortened_file_is_healed_and_a_file_of_the_users_is_left_alone() {
 fn what_landed_is_in_the_receipt_at_once_and_is_not_read_again() {
     let tos = Tos::start(&["tos-slow=300"]);
     let place = tos.place();
-    let file = fs::read(example().join("4.parquet")).unwrap();
+    let file = fs::read(example().join("1.parquet")).unwrap();
     for number in 0..8 {
         tos.emulator.put("demo", &format!("x/{number}.parquet"), &file).unwrap();
     }
@@ -189,7 +228,6 @@ fn kills_while_objects_change_and_lists_lie_end_in_the_rows_of_the_receipt() {
     let tos = Tos::serving(example().parent().unwrap(), &["tos-slow=120", "tos-page=2"]);
     let place = tos.place();
     let run = [&RUN[..], &["--jobs", "1"]].concat();
-    let contents = ["4.parquet", "0.parquet"].map(|file| fs::read(example().join(file)).unwrap());
     let (mut random, mut changes) = (0x2545_f491_4f6c_dd1d_u64, 0_usize);
     let lies = ["tos-list-twice=9", "tos-list-short=1", "tos-list-html=1", "tos-list-circle=1"];
     for kill in 0..40 {
@@ -209,8 +247,11 @@ fn kills_while_objects_change_and_lists_lie_end_in_the_rows_of_the_receipt() {
         child.wait().unwrap();
         let keys = tos.emulator.keys("demo", "x/");
         if kill % 3 == 0 && !keys.is_empty() {
-            let key = &keys[usize::try_from(random % 5).unwrap() % keys.len()];
-            tos.emulator.put("demo", key, &contents[changes % 2]).unwrap();
+            // It becomes what another object is.
+            let [key, other] = [random, random >> 8]
+                .map(|random| &keys[usize::try_from(random % keys.len() as u64).unwrap()]);
+            let bytes = tos.emulator.get("demo", other).unwrap();
+            tos.emulator.put("demo", key, &bytes).unwrap();
             changes += 1;
         }
         let faults = ["tos-slow=120", "tos-page=2", lies[kill % lies.len()]];
@@ -221,12 +262,16 @@ fn kills_while_objects_change_and_lists_lie_end_in_the_rows_of_the_receipt() {
     }
     assert!(changes > 5, "nothing changed");
     tos.emulator.set_faults(Vec::new());
+    let was_finished = receipt(&place)["finished"].is_object();
     let ended: Ended = place.go_on(&RESUME);
     ended.ok();
+    let rows = fs::read_to_string(place.path("rows.jsonl")).unwrap();
+    assert!(rows == place.run(&["cat", "run"]).ok().stdout, "rows of the files");
     let keys = tos.emulator.keys("demo", "x/");
     let prefix = keys[0].rsplit_once('/').unwrap().0;
     let now = place.run(&["cat", &format!("tos://demo/{prefix}")]).ok().stdout;
-    assert!(fs::read_to_string(place.path("rows.jsonl")).unwrap() == now, "rows of the objects");
+    // A finished run is one of the objects as they were then.
+    assert!(was_finished || rows == now, "rows of the objects");
     assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1, "one task");
     place.run(&["verify", "run"]).ok();
 }
