@@ -18,7 +18,7 @@ const BLOCKS_BYTES: u64 = 32 << 20;
 /// Opens objects of one bucket.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
-    bucket: Bucket,
+    bucket: Arc<Bucket>,
     traffic: Arc<Traffic>,
     handle: Handle,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Remote {
 impl Remote {
     /// To be made within the runtime.
     pub(crate) fn new(bucket: Bucket) -> Self {
-        Self { bucket, traffic: Arc::default(), handle: Handle::current() }
+        Self { bucket: Arc::new(bucket), traffic: Arc::default(), handle: Handle::current() }
     }
 
     /// Opens an object and begins to fetch its ends.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod doctor;
+mod durable;
 mod errors;
 mod help;
 mod interruptions;

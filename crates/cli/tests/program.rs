@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -113,6 +114,23 @@ impl Place {
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.command(arguments).output().unwrap().into()
+    }
+
+    /// Runs a command that ends, or fails the test after two minutes.
+    pub(crate) fn run_or_hang(&self, arguments: &[&str]) -> Ended {
+        let child = self.command(arguments).spawn().unwrap();
+        let (pid, (ended, has_ended)) = (Pid::from_child(&child), mpsc::channel::<()>());
+        let watch = std::thread::spawn(move || {
+            let waited = has_ended.recv_timeout(Duration::from_mins(2));
+            if waited == Err(RecvTimeoutError::Timeout) {
+                kill_process(pid, Signal::KILL).unwrap();
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(ended);
+        watch.join().unwrap();
+        assert!(output.status.code().is_some(), "it hangs: {arguments:?}");
+        output.into()
     }
 
     /// Runs the command that goes on with a run. One that was stopped before its task was really asked for may

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ fn what_was_printed_is_kept_where_only_later_objects_changed() {
 #[test]
 fn a_damaged_file_beyond_the_lead_with_a_later_one_missing_does_not_hang() {
     let (_service, place) = Service::with_faults(&[]);
-    place.run(&[&RUN[..7], &["--retry-for", "3s"]].concat()).ok();
+    place.run(&RUN[..7]).ok();
     for is_shorter in [true, false] {
         let file = place.path("run/0.parquet");
         let mut damaged = fs::read(&file).unwrap();
@@ -94,11 +94,9 @@ fn a_damaged_file_beyond_the_lead_with_a_later_one_missing_does_not_hang() {
         damaged.truncate(if is_shorter { 30_000 } else { damaged.len() });
         fs::write(&file, &damaged).unwrap();
         fs::remove_file(place.path("run/3.parquet")).unwrap();
-        let start = Instant::now();
-        let ended = place.run(&["resume", "run", "--ahead", "1KiB"]).ok();
+        let ended = place.run_or_hang(&["resume", "run", "--ahead", "1KiB"]).ok();
         assert!(ended.stdout == example_rows());
         assert!(ended.stderr.contains("it is loaded again"), "{}", ended.stderr);
-        assert!(start.elapsed() < Duration::from_secs(60));
         place.run(&["verify", "run"]).ok();
     }
 }
@@ -154,7 +152,7 @@ fn files_that_landed_just_before_a_kill_are_healed_as_well() {
             cut += 1;
         }
     }
-    assert!(cut >= 10, "{cut}");
+    assert!(cut >= 5, "{cut} have landed");
     place.run(&fetch).ok();
     for number in 0..30 {
         let landed = fs::read(place.path(&format!("run/{number}.parquet"))).unwrap();
@@ -182,6 +180,7 @@ fn what_landed_is_in_the_receipt_at_once_and_is_not_read_again() {
         assert!(child.try_wait().unwrap().is_none(), "it ended, and said nothing on the way");
         std::thread::sleep(Duration::from_millis(5));
     }
+    assert!(!is_noted(7), "it was said at the end");
     child.kill().unwrap();
     child.wait().unwrap();
     let ended = place.run(&fetch).ok();

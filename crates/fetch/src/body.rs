@@ -102,7 +102,7 @@ impl<'a> Body<'a> {
         let options = GetOptions {
             // It ties the rest to the version that was listed.
             if_match: self.etag.clone(),
-            range: (!is_whole).then(|| GetRange::Bounded(self.position..self.range.end)),
+            range: (!is_whole).then_some(GetRange::Bounded(self.position..self.range.end)),
             ..GetOptions::default()
         };
         let get = || self.bucket.get("reading", self.key, options.clone());

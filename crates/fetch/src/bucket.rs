@@ -129,7 +129,7 @@ impl Bucket {
     /// Does what `ask` does until it succeeds, or what fails does not pass.
     pub(crate) async fn retrying<T, F: Future<Output = Result<T, Error>>>(
         &self,
-        ask: impl Fn() -> F,
+        ask: impl Fn() -> F + Sync,
     ) -> Result<T, Error> {
         let mut attempts = self.attempts();
         loop {

@@ -177,7 +177,7 @@ pub(crate) async fn limited_body(
     while bytes.len() < max {
         match chunks.next().await {
             Some(Ok(chunk)) => {
-                bytes.extend_from_slice(&chunk[..chunk.len().min(max - bytes.len())])
+                bytes.extend_from_slice(&chunk[..chunk.len().min(max - bytes.len())]);
             }
             Some(Err(error)) => return (bytes, Err(error)),
             None => break,

@@ -1,6 +1,7 @@
 //! The objects of an export. A listing is evidence and not truth: what does not look like one is asked for
 //! again, each key counts once, and the pages come to an end.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use http::Request;
@@ -122,7 +123,7 @@ impl Listed {
 fn decode(key: &str) -> Result<String, String> {
     let key = key.replace('+', " ");
     let decoded = percent_decode_str(&key).decode_utf8();
-    decoded.map(|key| key.into_owned()).map_err(|_| format!("the key {key:?} is not UTF-8"))
+    decoded.map(Cow::into_owned).map_err(|_| format!("the key {key:?} is not UTF-8"))
 }
 
 impl Bucket {
