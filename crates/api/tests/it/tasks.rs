@@ -349,9 +349,9 @@ async fn keys_that_end_while_a_task_is_followed_are_read_again() {
         Client::new(endpoint.clone(), Lending(Arc::clone(&emulator)), Timestamp::now).unwrap();
     let task = client.submit_export(&all("tos://demo/x")).await.unwrap();
     assert_eq!(client.wait(&task, FAST, &mut |_| {}).await.unwrap().state, TaskState::Done);
-    let once = Lending(emulator).credentials().unwrap();
+    let once = Lending(Arc::clone(&emulator)).credentials().unwrap();
     let client = Client::new(endpoint, once, Timestamp::now).unwrap();
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    emulator.end_temporary_keys();
     let error = client.task(&task).await.unwrap_err();
     assert_eq!((error.class(), refusal_code(&error)), (ErrorClass::Denied, "ExpiredToken"));
 }
