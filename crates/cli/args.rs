@@ -215,7 +215,7 @@ const ARGUMENTS: Option<&str> = None;
 #[command(group(clap::ArgGroup::new("which").args(["all", "filter"]).required(true)))]
 pub(crate) struct ExportArgs {
     /// The collection
-    #[arg(help_heading = ARGUMENTS)]
+    #[arg(help_heading = ARGUMENTS, value_parser = text())]
     pub(crate) collection: String,
     /// Export every row
     #[arg(long)]
@@ -381,6 +381,7 @@ pub(crate) struct SubmitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
     /// The task's id
+    #[arg(value_parser = text())]
     pub(crate) task: String,
     #[command(flatten)]
     pub(crate) patience: Patience,
@@ -389,6 +390,7 @@ pub(crate) struct TaskArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfirmArgs {
     /// The task's id
+    #[arg(value_parser = text())]
     pub(crate) task: String,
 }
 
@@ -426,6 +428,7 @@ pub(crate) struct ManArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// A collection to look at
+    #[arg(value_parser = text())]
     pub(crate) collection: Option<String>,
     /// Where exports go
     #[arg(long, value_name = "tos://BUCKET/PREFIX", value_parser = text(), env = "VIKING_EXPORT_TO")]
@@ -441,6 +444,7 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     /// The task's id
+    #[arg(value_parser = text())]
     pub(crate) task: String,
     /// Only tell what would be done
     #[arg(long)]
@@ -459,6 +463,7 @@ pub(crate) struct CleanArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowTaskArgs {
     /// The task's id
+    #[arg(value_parser = text())]
     pub(crate) task: String,
     /// Print JSON
     #[arg(long)]
@@ -468,6 +473,7 @@ pub(crate) struct ShowTaskArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// The collection
+    #[arg(value_parser = text())]
     pub(crate) collection: String,
     /// Print JSON Lines
     #[arg(long)]
@@ -479,12 +485,13 @@ pub(crate) struct FetchArgs {
     /// Where the objects are
     #[arg(
         value_name = "tos://BUCKET/PREFIX",
+        value_parser = text(),
         required_unless_present = "task",
         conflicts_with = "task"
     )]
     pub(crate) from: Option<String>,
     /// The task that wrote them
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = text())]
     pub(crate) task: Option<String>,
     /// The folder for the files
     #[arg(long, value_name = "DIR")]
@@ -504,7 +511,7 @@ pub(crate) struct CatArgs {
     #[arg(required_unless_present = "task", conflicts_with = "task", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// The objects that this task wrote, once it is done
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = text())]
     pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) rows: RowArgs,

@@ -158,7 +158,8 @@ impl RunFolder {
     /// Whether the complete file of this object stands in the folder. Files get their names only
     /// when they are complete.
     pub(crate) fn has(&self, object: &ObjectRecord) -> bool {
-        fs::metadata(self.path.join(&object.name)).is_ok_and(|file| file.len() == object.size)
+        let file = fs::metadata(self.path.join(&object.name));
+        file.is_ok_and(|file| file.is_file() && file.len() == object.size)
     }
 
     /// When the file of this object was written.

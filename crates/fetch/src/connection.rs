@@ -86,7 +86,8 @@ impl HttpService for Service {
         if let Some(crc64) = service_crc64(&response) {
             response.extensions_mut().insert(ServiceCrc64(crc64));
         }
-        // TOS may slow us down without an error.
+        // TOS may slow us down without an error. Its pages give no unit; the header of this name in other object
+        // stores of the same kind is in milliseconds.
         let delay = header(&response, "x-tos-qos-delay-time").and_then(|delay| delay.parse().ok());
         if let Some(delay) = delay {
             self.limiter.wait_for(Duration::from_millis(delay));

@@ -193,7 +193,7 @@ impl Bucket {
         end.map_err(failed)?;
         let text = String::from_utf8(body)
             .map_err(|_| self.unusable(prefix, "a list that is not UTF-8".to_owned()))?;
-        match quick_xml::de::from_str(&text) {
+        match quick_xml::de::from_str(text.trim_start_matches('\u{feff}')) {
             Ok(Answer::ListBucketResult(page)) => Ok(page),
             Ok(Answer::Error(ErrorBody { code, message, .. })) => {
                 let what = format!("HTTP 200 with the error {code}: {message}");
