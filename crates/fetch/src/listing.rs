@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use http::Request;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpError, HttpRequestBody};
@@ -23,6 +24,9 @@ const PAGE_BYTES_MAX: usize = 16 << 20;
 const OBJECTS_MAX: usize = 2_000_000;
 /// Pages one after the other that bring nothing new.
 const IDLE_PAGES_MAX: usize = 10;
+
+/// Objects that are looked at at once.
+const LOOKS: usize = 16;
 
 /// What stays as it is in a query that is signed.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -73,7 +77,7 @@ struct Page {
     next_continuation_token: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
     key: String,
@@ -135,6 +139,7 @@ impl Bucket {
         if found.is_empty() {
             found.extend(self.probe(&key).await?);
         }
+        self.check_empty(&mut found).await?;
         Ok(listing(&key, found))
     }
 
@@ -231,6 +236,24 @@ impl Bucket {
         }
     }
 
+    /// Looks at what is listed without bytes, but for markers of folders: it will not be downloaded, so nothing
+    /// else would notice that it has some.
+    async fn check_empty(&self, found: &mut [Entry]) -> Result<(), Error> {
+        let is_doubted = |entry: &&mut Entry| {
+            entry.size == 0 && !entry.key.ends_with('/') && parse(&entry.key).is_ok()
+        };
+        let looks = found.iter_mut().filter(is_doubted).map(async |entry| {
+            let Entry { key, size, etag } = entry.clone();
+            match self.look(&RemoteObject { name: key.clone(), key, size, etag }).await {
+                Ok(now) => (entry.size, entry.etag) = (now.size, now.etag),
+                Err(error) if error.class() == ErrorClass::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        });
+        stream::iter(looks).buffer_unordered(LOOKS).try_collect().await
+    }
+
     /// Deletes an object, if it still is the version that is given; `false` if it is another one by now, or
     /// gone.
     pub async fn delete(&self, object: &RemoteObject) -> Result<bool, Error> {
@@ -255,10 +278,16 @@ impl Bucket {
         let looked = match self.retrying(get).await {
             // What may not be asked for by HEAD may well be read.
             Err(error) if is_head_refused(&error) => {
-                let first = GetRange::Bounded(0..object.size.min(1));
-                let first = GetOptions { range: Some(first), ..GetOptions::default() };
+                let first = Some(GetRange::Bounded(0..1));
+                let first = GetOptions { range: first, ..GetOptions::default() };
                 let get = || self.get("looking at", &object.key, first.clone());
-                self.retrying(get).await
+                match self.retrying(get).await {
+                    // An empty object has no first byte.
+                    Err(error) if error.refusal().is_some_and(|why| why.status == 416) => {
+                        return Ok(RemoteObject { size: 0, ..object.clone() });
+                    }
+                    looked => looked,
+                }
             }
             looked => looked,
         };

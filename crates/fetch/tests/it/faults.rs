@@ -301,6 +301,21 @@ async fn what_never_is_a_list_is_a_passing_fault_that_says_what_came() {
 }
 
 #[tokio::test]
+async fn what_is_listed_without_bytes_is_looked_at() {
+    for faults in [&["tos-list-blank=1"][..], &["tos-list-blank=1", "tos-head-refused=405"]] {
+        let server = Server::with_faults(faults).await;
+        server.put("0.json", b"{}\n").await;
+        server.put("_SUCCESS", b"").await;
+        server.put("marker/", b"").await;
+        let listing = server.bucket().list(&server.prefix).await.unwrap();
+        let listed: Vec<_> =
+            listing.objects.iter().map(|object| (object.name.as_str(), object.size)).collect();
+        assert_eq!(listed, [("0.json", 3)], "{faults:?}");
+        assert_eq!(listing.skipped, 2);
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed_and_says_where_to() {
     let server = Server::with_faults(&["tos-redirect"]).await;
     let error = server.bucket().list(&server.prefix).await.unwrap_err();
