@@ -175,7 +175,7 @@ async fn recording(
             let start = Instant::now();
             meter.note(folder);
             let snapshot = folder.snapshot()?;
-            // Never cut short: the next one goes to the same place.
+            // It is not cut short where this ends meanwhile.
             blocking(move || snapshot.save()).await?;
             // A receipt of many objects takes a while to write.
             tokio::select! {

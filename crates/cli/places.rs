@@ -1,6 +1,6 @@
 //! What the paths on the command line mean: files, folders, patterns, stdin, prefixes of TOS.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -110,6 +110,12 @@ pub(crate) async fn find(context: &Context, paths: &[PathBuf]) -> Outcome<Vec<Pl
             places.push(Place::Stdin);
         } else {
             places.extend(find_local(path)?.into_iter().map(Place::Local));
+            if let Some(format) = table_format(path) {
+                context.report.warn(&format!(
+                    "{} is a table of {format}, whose log is not read: rows that it has removed are taken as well",
+                    path.display()
+                ));
+            }
         }
     }
     Ok(places)
@@ -145,7 +151,7 @@ fn find_local(path: &Path) -> Outcome<Vec<PathBuf>> {
                 return Ok(names.into_iter().map(|name| path.join(name)).collect());
             }
             let mut found = Vec::new();
-            walk(path, &mut found).map_err(|error| {
+            walk(path, &mut found, &mut HashSet::new()).map_err(|error| {
                 Failure::local(format!("cannot read {}", path.display()), error)
             })?;
             if found.is_empty() {
@@ -163,7 +169,14 @@ fn expand(pattern: &str) -> Outcome<Vec<PathBuf>> {
     let paths = glob::glob(pattern).map_err(|error| Failure::new(Exit::Usage, error))?;
     let mut found = Vec::new();
     for path in paths {
-        found.push(path.map_err(|error| Failure::new(Exit::Local, error))?);
+        let path = path.map_err(|error| Failure::new(Exit::Local, error))?;
+        if path.is_dir() {
+            walk(&path, &mut found, &mut HashSet::new()).map_err(|error| {
+                Failure::local(format!("cannot read {}", path.display()), error)
+            })?;
+        } else {
+            found.push(path);
+        }
     }
     if found.is_empty() {
         return Err(Failure::say(Exit::NotFound, format!("no file matches {pattern}")));
@@ -172,21 +185,38 @@ fn expand(pattern: &str) -> Outcome<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Files of an export below `folder`, without what the run folder keeps for itself.
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+/// Files of an export below `folder`, without what the run folder keeps for itself, and without what other
+/// programs leave beside their data: to them a name that begins with a dot or an underscore is no data. A
+/// folder that links lead to twice is read once.
+fn walk(folder: &Path, found: &mut Vec<PathBuf>, walked: &mut HashSet<PathBuf>) -> io::Result<()> {
+    if !walked.insert(folder.canonicalize()?) {
+        return Ok(());
+    }
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with('.') || name == "receipt.json" {
+        if name.starts_with(['.', '_']) || name == "receipt.json" {
             continue;
         }
         if path.is_dir() {
-            walk(&path, found)?;
+            walk(&path, found, walked)?;
         } else if path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known)) {
             found.push(path);
         }
     }
     Ok(())
+}
+
+/// What a folder is a table of, if a log beside its files says which of their rows count.
+fn table_format(folder: &Path) -> Option<&'static str> {
+    let has = |name: &str| folder.join(name).is_dir();
+    if has("_delta_log") {
+        return Some("Delta Lake");
+    }
+    let metadata = fs::read_dir(folder.join("metadata")).ok()?;
+    let is_iceberg = |name: &str| name.ends_with(".metadata.json");
+    let mut names = metadata.flatten().map(|entry| entry.file_name());
+    names.any(|name| name.to_str().is_some_and(is_iceberg)).then_some("Iceberg")
 }
 
 fn open_local(path: &Path) -> Outcome<Input> {

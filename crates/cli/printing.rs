@@ -254,6 +254,11 @@ pub(crate) fn report_values(printed: &Printed, report: &Report) {
     if null_map_keys > 0 {
         report.warn(&format!("{null_map_keys} null map keys were printed as \"null\""));
     }
+    report_times(times_out_of_range, report);
+}
+
+/// Says that values are lost which the file has: every verb that prints rows does.
+pub(crate) fn report_times(times_out_of_range: u64, report: &Report) {
     if times_out_of_range > 0 {
         report.warn(&format!(
             "{times_out_of_range} times of day outside 0–24 h were printed as null"

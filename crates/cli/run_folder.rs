@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use viking_fetch::{RefusedKey, RemoteObject, create_folder_durably, replace_durably};
@@ -27,6 +29,7 @@ pub(crate) struct RunFolder {
     pub(crate) receipt: Receipt,
     /// Objects of the last listing whose keys cannot be files.
     pub(crate) refused: Vec<RefusedKey>,
+    saves: Arc<Saves>,
     /// Unlocked when the process ends, however it does.
     _lock: File,
 }
@@ -62,6 +65,7 @@ impl RunFolder {
             path: path.to_owned(),
             _lock: lock(path)?,
             receipt: Receipt::new(run, request, rows),
+            saves: Arc::default(),
             refused: Vec::new(),
         };
         folder.save()?;
@@ -74,7 +78,8 @@ impl RunFolder {
         let lock = lock(path)?;
         // Read once more: it may have changed before the lock was ours.
         let receipt = read(path)?;
-        Ok(Self { path: path.to_owned(), receipt, refused: Vec::new(), _lock: lock })
+        let (path, saves) = (path.to_owned(), Arc::default());
+        Ok(Self { path, receipt, refused: Vec::new(), saves, _lock: lock })
     }
 
     /// Replaces the receipt on the disk: the old or the new one is there, never half of one.
@@ -87,7 +92,8 @@ impl RunFolder {
         let text = serde_json::to_vec_pretty(&self.receipt);
         let mut text = text.map_err(|error| Failure::new(Exit::Bug, error))?;
         text.push(b'\n');
-        Ok(Snapshot { folder: self.path.clone(), text })
+        let number = self.saves.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(Snapshot { folder: self.path.clone(), text, number, saves: Arc::clone(&self.saves) })
     }
 
     /// Takes a new list of objects; what is known of those that are still the same is kept.
@@ -219,15 +225,31 @@ impl RunFolder {
     }
 }
 
-/// A receipt on its way to the disk. Two must not be saved at once.
+/// Who saved what of a receipt. A save that nobody waits for any more still goes on.
+#[derive(Debug, Default)]
+struct Saves {
+    taken: AtomicU64,
+    /// The number of the latest snapshot on the disk.
+    saved: Mutex<u64>,
+}
+
+/// A receipt on its way to the disk.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     folder: PathBuf,
     text: Vec<u8>,
+    number: u64,
+    saves: Arc<Saves>,
 }
 
 impl Snapshot {
+    /// Saves it, unless a later one is there already.
     pub(crate) fn save(&self) -> Outcome<()> {
+        let mut saved = self.saves.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if *saved > self.number {
+            return Ok(());
+        }
+        *saved = self.number;
         let place = self.folder.join(RECEIPT);
         let saved = replace_durably(&place, &self.folder.join(RECEIPT_PART), &self.text);
         saved.map_err(|error| cannot("write", &place, error))
@@ -304,4 +326,31 @@ pub(crate) fn run_name(collection: &str) -> Outcome<String> {
     let collection: String = collection.chars().take(NAME_LETTERS_MAX).map(plain).collect();
     let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     Ok(format!("{collection}-{time}-{:04x}", u16::from_be_bytes(random)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saves_at_once_leave_the_latest_receipt() {
+        let place = tempfile::tempdir().unwrap();
+        let request = Request::Fetch { from: "tos://bucket/x".to_owned() };
+        let dir = place.path().join("run");
+        let mut folder = RunFolder::create(&dir, "x", request, None).unwrap();
+        for round in 0..20 {
+            let snapshots: Vec<_> = (0..8)
+                .map(|number| {
+                    folder.receipt.tries = round * 8 + number;
+                    folder.snapshot().unwrap()
+                })
+                .collect();
+            std::thread::scope(|scope| {
+                for snapshot in &snapshots {
+                    scope.spawn(|| snapshot.save().unwrap());
+                }
+            });
+            assert_eq!(read(&dir).unwrap().tries, round * 8 + 7);
+        }
+    }
 }

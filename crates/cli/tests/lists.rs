@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Place, Service, Tos, example, example_rows};
+use crate::program::{Place, Service, Tos, example, example_rows, until};
 
 const RUN: [&str; 9] =
     ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run", "-o", "rows.jsonl"];
@@ -80,9 +79,7 @@ fn resume_lists_again_what_was_listed_too_early() {
     let place = tos.place();
     let run = [&RUN[..], &["--jobs", "1"]].concat();
     let mut child = place.command(&run).spawn().unwrap();
-    while !place.path("run/0.parquet").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(&mut child, || place.path("run/0.parquet").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(receipt(&place)["objects"].as_array().unwrap().len(), 4, "the last was not shown");
@@ -99,9 +96,7 @@ fn objects_that_are_no_longer_listed_are_taken_as_they_landed() {
     let place = tos.place();
     let run = [&RUN[..], &["--jobs", "1"]].concat();
     let mut child = place.command(&run).spawn().unwrap();
-    while !place.path("run/1.parquet").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(&mut child, || place.path("run/1.parquet").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     // A list without its last two pages, if it is believed, loses rows that are not here.
@@ -150,10 +145,9 @@ fn a_key_that_cannot_be_a_file_is_named_and_the_others_land() {
 fn a_run_with_such_a_key_is_not_finished() {
     let tos = Tos::serving(example().parent().unwrap(), &["tos-slow=300"]);
     let place = tos.place();
-    let child = place.command(&[&RUN[..], &["--jobs", "1", "--clean"]].concat()).spawn().unwrap();
-    while !place.path("run/0.parquet").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut child =
+        place.command(&[&RUN[..], &["--jobs", "1", "--clean"]].concat()).spawn().unwrap();
+    until(&mut child, || place.path("run/0.parquet").exists());
     let first = tos.emulator.keys("demo", "x/").remove(0);
     let folder = first.rsplit_once('/').unwrap().0;
     drop(child.wait_with_output().unwrap());
@@ -161,9 +155,7 @@ fn a_run_with_such_a_key_is_not_finished() {
     // It finished before it was there; a second run lists it.
     let place = tos.place();
     let mut child = place.command(&[&RUN[..], &["--jobs", "1"]].concat()).spawn().unwrap();
-    while !place.path("run/0.parquet").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(&mut child, || place.path("run/0.parquet").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     let first = tos.emulator.keys("demo", "x/").into_iter().find(|key| !key.starts_with(folder));

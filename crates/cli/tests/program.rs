@@ -166,6 +166,15 @@ impl Place {
     }
 }
 
+/// Waits for something that a process does, as long as it is there.
+pub(crate) fn until(child: &mut Child, is_done: impl Fn() -> bool) {
+    while !is_done() {
+        let has_ended = child.try_wait().unwrap();
+        assert!(has_ended.is_none() || is_done(), "it ended before that: {has_ended:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// `viking-export emulator` as a process of its own; killed when dropped.
 pub(crate) struct Service {
     child: Child,

@@ -140,3 +140,47 @@ fn values_that_look_like_a_page_header_are_values() {
         assert_eq!(rows.lines().count(), 900_000, "{threads} threads");
     }
 }
+
+#[test]
+fn what_other_programs_leave_beside_their_data_is_none() {
+    let place = Place::new();
+    let file = example().join("1.parquet");
+    for name in ["_temporary/0", ".staging", "_delta_log", "y=1", "deep/er"] {
+        std::fs::create_dir_all(place.path("d").join(name)).unwrap();
+    }
+    for name in [
+        "0.parquet",
+        "_temporary/0/0.parquet",
+        ".staging/0.parquet",
+        "y=1/0.parquet",
+        "_metadata.parquet",
+    ] {
+        std::fs::copy(&file, place.path("d").join(name)).unwrap();
+    }
+    std::fs::write(place.path("d/_delta_log/0.json"), "{\"commitInfo\":{}}\n").unwrap();
+    // Links that lead back, and one that leads to the same folder again.
+    std::os::unix::fs::symlink("../..", place.path("d/deep/er/up")).unwrap();
+    std::os::unix::fs::symlink("y=1", place.path("d/z=1")).unwrap();
+    for what in ["d", "d*", "d/"] {
+        let ended = place.run(&["count", what]).ok();
+        assert_eq!(ended.stdout, "14026\n", "{what}: {}", ended.stderr);
+        let is_named = ended.stderr.contains("is a table of Delta Lake");
+        assert!(is_named || what == "d*", "{what}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn text_of_other_encodings_is_named_and_a_byte_order_mark_is_borne() {
+    let place = Place::new();
+    std::fs::write(place.path("x.json"), "\u{feff}{\"a\":1}\n").unwrap();
+    assert_eq!(place.run(&["cat", "x.json"]).ok().stdout, "{\"a\":1}\n");
+    let utf16: Vec<u8> = "{\"a\":1}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, words) in [
+        (&b"\x1f\x8b\x08\0\0\0\0\0"[..], "as gzip does"),
+        (b"\x28\xb5\x2f\xfd\0\0\0\0", "as Zstandard does"),
+        (&utf16, "as UTF-16 does"),
+    ] {
+        std::fs::write(place.path("y.json"), bytes).unwrap();
+        place.run(&["cat", "y.json"]).fails(8, &[words]);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::program::{Ended, Place, Service, Tos, example, example_rows};
+use crate::program::{Ended, Place, Service, Tos, example, example_rows, until};
 
 const RUN: [&str; 7] = ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run"];
 
@@ -278,9 +278,7 @@ fn an_old_file_is_not_taken_for_the_rows() {
     let run = [&RUN[..], &["-o", "rows.jsonl", "--force", "--clean", "--jobs", "1"]].concat();
     let mut child = place.command(&run).spawn().unwrap();
     let note = place.path("run/.printed.json");
-    while !note.exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(&mut child, || note.exists());
     child.kill().unwrap();
     child.wait().unwrap();
     // As long as the rows are, and something else.

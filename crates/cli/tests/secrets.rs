@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::program::{Place, Service, Tos, example, example_rows};
+use crate::program::{Place, Service, Tos, example, example_rows, until};
 
 /// Larger files are objects as they came from the service.
 const BYTES_MAX: u64 = 16 << 20;
@@ -101,7 +101,11 @@ fn refused_keys_and_the_loudest_logs_show_no_secret() {
 }
 
 /// A profile of temporary keys, as the vendor's tool writes it.
-fn write_profile(place: &Place, tos: &Tos, lifetime: std::time::Duration) {
+fn write_profile(
+    place: &Place,
+    tos: &Tos,
+    lifetime: std::time::Duration,
+) -> viking_emulator::TemporaryKeys {
     let keys = tos.emulator.temporary_keys(lifetime).unwrap();
     learn(&keys.secret_key);
     learn(&keys.session_token);
@@ -112,6 +116,7 @@ fn write_profile(place: &Place, tos: &Tos, lifetime: std::time::Duration) {
     // Replaced at once: it may be read meanwhile.
     fs::write(place.path(".volcengine/new"), config.to_string()).unwrap();
     fs::rename(place.path(".volcengine/new"), place.path(".volcengine/config.json")).unwrap();
+    keys
 }
 
 #[test]
@@ -122,14 +127,13 @@ fn temporary_keys_of_a_file_are_renewed_during_a_run_and_do_not_show() {
     place.set("VOLCENGINE_SECRET_KEY", "");
     let hour = std::time::Duration::from_hours(1);
     write_profile(&place, &tos, hour);
-    let child = place.command(&[&RUN[..], &["--jobs", "1", "-vv"]].concat()).spawn().unwrap();
+    let mut child = place.command(&[&RUN[..], &["--jobs", "1", "-vv"]].concat()).spawn().unwrap();
     // The file is written anew, and the old keys end, while the task runs and while objects are loaded.
     for landmark in ["run/receipt.json", "run/0.parquet", "run/2.parquet"] {
-        while !place.path(landmark).exists() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        tos.emulator.end_temporary_keys();
-        write_profile(&place, &tos, hour);
+        until(&mut child, || place.path(landmark).exists());
+        // The other order would leave a moment in which the file has keys that are over.
+        let keys = write_profile(&place, &tos, hour);
+        tos.emulator.end_other_temporary_keys(&keys);
     }
     let ended = crate::program::Ended::from(child.wait_with_output().unwrap()).ok();
     assert_eq!(ended.stdout, example_rows());

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use serde_json::Value;
 
-use crate::program::{Ended, Place, Service, example, example_rows};
+use crate::program::{Ended, Place, Service, example, example_rows, until};
 use crate::secrets::search;
 
 const RUN: [&str; 7] = ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run"];
@@ -208,10 +208,8 @@ fn part_of_rows(place: &Place) -> PathBuf {
 /// Stops a run that prints to a file, by a signal, once some of its rows are noted on the disk.
 fn stop_printing_to_a_file(place: &Place, signal: Signal) {
     let run = [&RUN[..], &["-o", "rows.jsonl", "--jobs", "1"]].concat();
-    let child = place.command(&run).spawn().unwrap();
-    while !place.path("run/.printed.json").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut child = place.command(&run).spawn().unwrap();
+    until(&mut child, || place.path("run/.printed.json").exists());
     send(&child, signal);
     child.wait_with_output().unwrap();
     assert!(part_of_rows(place).exists() && !place.path("rows.jsonl").exists());

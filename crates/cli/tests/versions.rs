@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Ended, Place, Service, Tos, example, example_rows};
+use crate::program::{Ended, Place, Service, Tos, example, example_rows, until};
 
 const RUN: [&str; 9] =
     ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "run", "-o", "rows.jsonl"];
@@ -20,9 +19,7 @@ fn receipt(place: &Place) -> Value {
 fn killed_while_printing(tos: &Tos) -> Place {
     let place = tos.place();
     let mut child = place.command(&[&RUN[..], &["--jobs", "1"]].concat()).spawn().unwrap();
-    while !place.path("run/.printed.json").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(&mut child, || place.path("run/.printed.json").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     place
@@ -138,9 +135,7 @@ fn files_that_landed_just_before_a_kill_are_healed_as_well() {
     }
     let fetch = ["fetch", "tos://demo/x", "--dir", "run"];
     let mut child = place.command(&fetch).spawn().unwrap();
-    while !place.path("run/9.parquet").exists() {
-        std::thread::yield_now();
-    }
+    until(&mut child, || place.path("run/9.parquet").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     let mut cut = 0;
@@ -176,10 +171,7 @@ fn what_landed_is_in_the_receipt_at_once_and_is_not_read_again() {
         receipt["objects"][number]["crc64"].is_string()
             && receipt["objects"][number]["landed"].is_string()
     };
-    while !is_noted(5) {
-        assert!(child.try_wait().unwrap().is_none(), "it ended, and said nothing on the way");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(&mut child, || is_noted(5));
     assert!(!is_noted(7), "it was said at the end");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::jsonl::write_string;
-use crate::source::{Source, SourceReader};
+use crate::source::{BYTE_ORDER_MARK, Source, SourceReader, is_json_space};
 
 /// No row of a JSON export may be longer than this.
 const ROW_BYTES_MAX: u64 = 64 << 20;
@@ -66,9 +66,12 @@ impl JsonExport {
     }
 
     fn next_row(&mut self) -> Result<Option<Box<RawValue>>, Error> {
-        if self.rows == 0 && self.next_byte()? == Some(b'[') {
-            self.input.consume(1);
-            self.in_array = true;
+        if self.rows == 0 {
+            self.skip_mark()?;
+            if self.next_byte()? == Some(b'[') {
+                self.input.consume(1);
+                self.in_array = true;
+            }
         }
         match (self.next_byte()?, self.in_array) {
             (None, false) => return Ok(None),
@@ -103,6 +106,16 @@ impl JsonExport {
         }
     }
 
+    /// Goes past a byte order mark.
+    fn skip_mark(&mut self) -> Result<(), Error> {
+        // The buffer is filled from the start of the file, which has the mark whole or not at all.
+        let bytes = self.input.fill_buf().map_err(|error| Error::io(&self.file, error))?;
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            self.input.consume(BYTE_ORDER_MARK.len());
+        }
+        Ok(())
+    }
+
     /// The next byte that is not white space, left in the input.
     fn next_byte(&mut self) -> Result<Option<u8>, Error> {
         loop {
@@ -110,7 +123,7 @@ impl JsonExport {
             if bytes.is_empty() {
                 return Ok(None);
             }
-            if let Some(at) = bytes.iter().position(|byte| !byte.is_ascii_whitespace()) {
+            if let Some(at) = bytes.iter().position(|byte| !is_json_space(*byte)) {
                 let byte = bytes[at];
                 self.input.consume(at);
                 return Ok(Some(byte));
@@ -250,6 +263,16 @@ mod tests {
         assert_eq!(rows(array).unwrap(), expected);
         assert!(rows("[]").unwrap().is_empty());
         assert!(rows(" \n ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_borne_and_a_form_feed_is_not() {
+        for text in ["\u{feff}{\"a\":1}\n", "\u{feff}[{\"a\":1}]", "\u{feff} {\"a\":1}"] {
+            assert_eq!(rows(text).unwrap(), [r#"{"a":1}"#], "{text:?}");
+        }
+        for text in ["{\"a\":1}\u{c}\n", "\u{c}{\"a\":1}", "{\"a\":1}\n\u{feff}{\"a\":2}"] {
+            assert!(rows(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -145,6 +145,9 @@ pub struct Printer<W: Write> {
 /// Told how far the printing is; a break ends it.
 type Each<'a> = dyn FnMut(Progress) -> ControlFlow<()> + Send + 'a;
 
+/// So many keys that nobody asked for are kept, to name them in a message.
+const KEYS_KEPT: usize = 100;
+
 /// Keys of the rows of JSON exports, which may leave out what is null.
 #[derive(Debug)]
 struct JsonKeys {
@@ -375,8 +378,11 @@ impl<W: Write + Send> Printer<W> {
         if members.is_all() {
             write_compact(text, out);
         } else {
+            let asked = [members.columns.unwrap_or_default(), members.drop];
             members.write(text, out, |key| {
-                if !keys.contains(key) {
+                let is_asked = || asked.iter().any(|names| names.iter().any(|name| name == key));
+                // Rows may have keys of their own: of what nobody asked for, a few are kept for a message.
+                if !keys.contains(key) && (keys.len() < KEYS_KEPT || is_asked()) {
                     keys.insert(key.to_owned());
                 }
             })?;

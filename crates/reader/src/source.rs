@@ -180,14 +180,36 @@ impl FileKind {
         if head.starts_with(b"PARE") {
             return Err(Error::Encrypted { file: file.to_owned() });
         }
-        match head.trim_ascii_start().first() {
+        let (text, known) =
+            (head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head), known_start(&head));
+        match text.iter().find(|byte| !is_json_space(**byte)) {
             // All white space is an export without rows.
-            Some(b'{' | b'[') | None => Ok(Self::Json),
-            Some(_) => Err(Error::UnknownKind {
+            Some(b'{' | b'[') | None if known.is_empty() => Ok(Self::Json),
+            _ => Err(Error::UnknownKind {
                 file: file.to_owned(),
-                start: format!("\"{}\"", head[..head.len().min(8)].escape_ascii()),
+                start: format!("\"{}\"{known}", head[..head.len().min(8)].escape_ascii()),
             }),
         }
+    }
+}
+
+/// May stand before a text (RFC 8259, 8.1, lets a reader ignore it).
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What JSON takes for white space, which is less than ASCII has.
+pub(crate) fn is_json_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// What a file is that we do not read, told by its first bytes.
+fn known_start(head: &[u8]) -> &'static str {
+    match head {
+        [0x1f, 0x8b, ..] => " as gzip does (unpack it first)",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => " as Zstandard does (unpack it first)",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..] => {
+            " as UTF-16 does (write it as UTF-8)"
+        }
+        _ => "",
     }
 }
 
