@@ -252,7 +252,8 @@ impl Snapshot {
         *saved = self.number;
         let place = self.folder.join(RECEIPT);
         let saved = replace_durably(&place, &self.folder.join(RECEIPT_PART), &self.text);
-        saved.map_err(|error| cannot("write", &place, error))
+        // A folder that was removed meanwhile is no path that the user got wrong.
+        saved.map_err(|error| Failure { exit: Exit::Local, ..cannot("write", &place, error) })
     }
 }
 

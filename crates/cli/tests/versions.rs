@@ -266,3 +266,26 @@ fn kills_while_objects_change_and_lists_lie_end_in_the_rows_of_the_receipt() {
     assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1, "one task");
     place.run(&["verify", "run"]).ok();
 }
+
+#[test]
+fn a_folder_that_is_removed_on_the_way_is_exit_9() {
+    let tos = Tos::start(&["tos-slow=100"]);
+    let place = tos.place();
+    let file = fs::read(example().join("1.parquet")).unwrap();
+    for number in 0..12 {
+        tos.emulator.put("demo", &format!("x/{number}.parquet"), &file).unwrap();
+    }
+    let fetch = ["fetch", "tos://demo/x", "--dir", "run", "--jobs", "2"];
+    for landed in ["run/0.parquet", "run/2.parquet", "run/5.parquet"] {
+        let mut child = place.command(&fetch).spawn().unwrap();
+        until(&mut child, || place.path(landed).exists());
+        // It may write while it is removed.
+        while place.path("run/receipt.json").exists() {
+            drop(fs::remove_dir_all(place.path("run")));
+        }
+        let ended: Ended = child.wait_with_output().unwrap().into();
+        ended.fails(9, &["run"]);
+    }
+    place.run(&fetch).ok();
+    place.run(&["verify", "run"]).ok();
+}
