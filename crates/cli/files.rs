@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, print_text};
 use crate::places::{Opening, Place, find, find_remote, report_traffic};
 use crate::plain::one_line;
-use crate::printing::{Input, print, report_memory, report_text_like, report_times};
+use crate::printing::{Input, print, report_files, report_text_like, report_times};
 use crate::settings::print_options;
 use crate::task::written_by;
 
@@ -40,7 +40,7 @@ pub(crate) async fn cat(context: &Arc<Context>, args: &CatArgs) -> Outcome<()> {
             printed.output.finish(printed.rows)?;
         }
         report_traffic(&places, &shared);
-        report_memory(&printed, &shared.report);
+        report_files(&printed, &shared.report);
         report_text_like(&printed, &shared.report);
         report_times(printed.counts.times_out_of_range, &shared.report);
         Ok(())

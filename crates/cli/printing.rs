@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use tokio::sync::Notify;
 use viking_fetch::Lead;
-use viking_reader::{Counts, Error, FileRows, FileSource, PrintOptions, Printer, Source};
+use viking_reader::{
+    Counts, Error, Excess, ExcessKind, FileRows, FileSource, PrintOptions, Printer, Source,
+};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
@@ -233,13 +236,26 @@ pub(crate) fn open(name: &str, path: &std::path::Path) -> Outcome<Input> {
     Ok((name.to_owned(), Arc::new(FileSource::open(path)?)))
 }
 
-/// Says that files were too large for `--memory`.
-pub(crate) fn report_memory(printed: &Printed, report: &Report) {
-    if printed.files.iter().any(|file| file.rows.is_over_memory) {
-        report.warn(
-            "--memory is less than one batch takes, so one thread printed a batch at a time; \
-             give it more, or make --batch-rows smaller",
-        );
+/// Says what was larger than `--memory`, and whose footer does not add up.
+pub(crate) fn report_files(printed: &Printed, report: &Report) {
+    let rows = || printed.files.iter().map(|file| &file.rows);
+    if let Some(Excess { column, kind, bytes }) =
+        rows().filter_map(|rows| rows.excess.as_ref()).max_by_key(|excess| excess.bytes)
+    {
+        let what = match kind {
+            ExcessKind::Page => "a page",
+            _ => "a row",
+        };
+        report.warn(&format!(
+            "column {column:?} has {what} of {}, for which --memory had no room; it was taken all the same",
+            ByteSize(*bytes).display().iec()
+        ));
+    }
+    let others = rows().filter(|rows| rows.other_total.is_some()).count();
+    if others > 0 {
+        report.warn(&format!(
+            "{others} files state another number of rows than their row groups have; all rows were printed"
+        ));
     }
 }
 

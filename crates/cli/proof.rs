@@ -7,7 +7,7 @@ use crate::args::GoingArgs;
 use crate::clean::delete_proven;
 use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::printing::{Printed, PrintedFile, report_memory, report_text_like, report_values};
+use crate::printing::{Printed, PrintedFile, report_files, report_text_like, report_values};
 use crate::receipt::{Finished, ObjectRecord};
 use crate::run_folder::RunFolder;
 use crate::versions::Version;
@@ -20,7 +20,7 @@ pub(crate) async fn prove(
     going: &GoingArgs,
 ) -> Outcome<()> {
     let report = &context.report;
-    report_memory(&printed, report);
+    report_files(&printed, report);
     report_values(&printed, report);
     report_text_like(&printed, report);
     let mut objects: Vec<&mut ObjectRecord> = folder.receipt.objects.iter_mut().flatten().collect();
@@ -144,14 +144,14 @@ mod tests {
             (None, 0, 10, Some(10), false),
         ];
         for (rows, skipped, printed, lines, is_proven) in cases {
-            let rows = FileRows { rows, printed, skipped, is_over_memory: false };
+            let rows = FileRows { rows, printed, skipped, ..FileRows::default() };
             let mut object = ObjectRecord::from(viking_fetch::RemoteObject {
                 key: "x/0.parquet".to_owned(),
                 name: "0.parquet".to_owned(),
                 size: 1,
                 etag: None,
             });
-            let compared = compare(&PrintedFile { rows, lines }, &mut object);
+            let compared = compare(&PrintedFile { rows: rows.clone(), lines }, &mut object);
             assert_eq!(compared.is_ok(), is_proven, "{rows:?}, {lines:?}");
             assert_eq!(object.rows_decoded, Some(skipped + printed));
             if let Err(failure) = compared {

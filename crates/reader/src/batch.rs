@@ -1,25 +1,23 @@
 //! [`BatchReader`]: Arrow record batches of an exact number of rows.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector,
-};
-use parquet::arrow::parquet_to_arrow_field_levels;
 use parquet::errors::ParquetError;
 
+use crate::bounds::{Bounds, GivenUp};
+use crate::decoder::Decoder;
 use crate::error::Error;
-use crate::footer::{Footer, damaged, not_read, text_as_views};
-use crate::guard::guarded;
-use crate::memory::Plan;
-use crate::pages::{Groups, Pages};
+use crate::footer::{Footer, damaged, not_read};
+use crate::guard::{guarded, lock};
+use crate::memory::{Held, Plan};
+use crate::pages::Pages;
 use crate::source::{FileSource, Source, Watched};
 
 /// Rows of a batch unless asked otherwise: what VikingDB's own recipe hands to user code.
@@ -67,14 +65,47 @@ pub struct BatchReader {
     footer: Footer,
     schema: SchemaRef,
     source: Arc<Watched>,
-    pages: Arc<Pages>,
+    columns: Vec<usize>,
+    plan: Plan,
+    pages: SharedPages,
     batch_rows: usize,
-    decoder: Option<ParquetRecordBatchReader>,
+    decoder: Option<Decoder>,
+    pace: Pace,
     /// Decoded rows not handed out yet, and how many at their start are.
     block: Option<(RecordBatch, usize)>,
+    /// The row of the file that is decoded next.
+    next_row: u64,
     /// Rows still owed, by the footer.
     rows_left: u64,
 }
+
+/// The pages that are being decoded, for threads that read ahead.
+pub(crate) type SharedPages = Arc<Mutex<Option<Arc<Pages>>>>;
+
+/// Some rows as they are decoded, counted as long as they are held.
+pub(crate) struct Block {
+    pub(crate) batch: RecordBatch,
+    pub(crate) _held: Held,
+}
+
+/// How many rows are decoded at a time: fewer after a block that was too large, and more again when many
+/// were small.
+struct Pace {
+    rows: usize,
+    /// Blocks in a row that were small.
+    small: u32,
+    /// So many of them make the blocks larger.
+    patience: u32,
+}
+
+/// What [`Pace::patience`] begins with.
+const PATIENCE: u32 = 16;
+
+/// A block is small if this many times its bytes are within the bounds.
+const SMALL: u64 = 16;
+
+/// By how much blocks become smaller or larger.
+const STEP: usize = 8;
 
 impl std::fmt::Debug for BatchReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -129,34 +160,59 @@ impl BatchReader {
         options: &ReadOptions,
         plan: &Plan,
     ) -> Result<Self, Error> {
-        let part = Part::of(&footer, options.offset, options.limit);
-        let batch_rows = options.batch_rows.get();
-        let whole = if plan.text_views {
-            &Arc::new(text_as_views(footer.schema()))
-        } else {
-            footer.schema()
-        };
+        let end = options.limit.map_or(u64::MAX, |limit| options.offset.saturating_add(limit));
+        let end = end.min(footer.rows());
+        let whole = &footer.columns(plan.is_printed).schema;
         let schema = Arc::new(whole.project(columns).map_err(|error| damaged(file, error))?);
-        let rows_left = part.rows;
-        let pages = Pages::new(plan.threads, plan.pages_bytes);
-        source.expect(&footer.column_chunks(&part.groups, columns));
-        let source = Arc::new(Watched::new(source));
-        let input = Arc::clone(&source);
-        let decoder =
-            guarded(|| build(input, &footer, whole, columns, &part, plan.block_rows, &pages))
-                .map_err(|panic| damaged(file, panic))?
-                .map_err(|error| not_read(file, error))?;
-        Ok(Self {
+        let pace = Pace { rows: plan.block_rows, small: 0, patience: PATIENCE };
+        let mut reader = Self {
             file: file.to_owned(),
             footer,
             schema,
-            source,
-            pages,
-            batch_rows,
-            decoder: Some(decoder),
+            source: Arc::new(Watched::new(source)),
+            columns: columns.to_vec(),
+            plan: plan.clone(),
+            pages: SharedPages::default(),
+            batch_rows: options.batch_rows.get(),
+            decoder: None,
+            pace,
             block: None,
-            rows_left,
-        })
+            next_row: options.offset,
+            rows_left: end.saturating_sub(options.offset),
+        };
+        let part = reader.part();
+        reader.source.expect(&reader.footer.column_chunks(part.groups.clone(), columns));
+        reader.start(part)?;
+        Ok(reader)
+    }
+
+    fn part(&self) -> Part {
+        Part::of(&self.footer, self.next_row, self.rows_left)
+    }
+
+    /// Makes a decoder for the rows that are left.
+    fn start(&mut self, part: Part) -> Result<(), Error> {
+        let plan = &self.plan;
+        let columns = self.footer.columns(plan.is_printed);
+        let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
+        let pages = Pages::new(
+            source,
+            &self.footer,
+            part.groups,
+            &self.columns,
+            (plan.is_printed, plan.pages_bytes),
+            &plan.memory,
+        );
+        let rows = (self.pace.rows, plan.least_rows);
+        let bounds = Bounds::new(&plan.memory, rows, plan.block_bytes, !plan.is_printed);
+        let chosen = (columns, &self.columns[..]);
+        let decoder = guarded(|| {
+            Decoder::new(&pages, chosen, (part.skip, self.rows_left), self.pace.rows, bounds)
+        });
+        let decoder = decoder.map_err(|panic| damaged(&self.file, panic))?;
+        self.decoder = Some(decoder.map_err(|error| not_read(&self.file, error))?);
+        *lock(&self.pages) = Some(pages);
+        Ok(())
     }
 
     /// The chosen columns.
@@ -170,8 +226,12 @@ impl BatchReader {
     }
 
     /// Its pages, to be read ahead by other threads.
-    pub(crate) fn pages(&self) -> Arc<Pages> {
+    pub(crate) fn pages(&self) -> SharedPages {
         Arc::clone(&self.pages)
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Names the file in errors.
@@ -186,18 +246,27 @@ impl BatchReader {
             if held >= self.batch_rows {
                 return Ok(Some(self.cut(self.batch_rows)));
             }
-            match self.decode()? {
-                Some(block) => self.append(block)?,
+            match self.decode(0)? {
+                // A batch of so many bytes that Arrow could not hold it is handed out in pieces.
+                Some(block) if held == 0 && block.batch.num_rows() < self.batch_rows => {
+                    let is_cut = self.pace.rows < self.plan.least_rows;
+                    self.block = Some((block.batch, 0));
+                    if is_cut {
+                        let rows = self.block.as_ref().map_or(0, |(block, _)| block.num_rows());
+                        return Ok(Some(self.cut(rows)));
+                    }
+                }
+                Some(block) => self.append(block.batch)?,
                 None if held > 0 => return Ok(Some(self.cut(held))),
                 None => return self.check_end().map(|()| None),
             }
         }
     }
 
-    /// The next rows as they are decoded: a whole number of batches, but for the last block. Not to
-    /// be mixed with the iterator.
-    pub(crate) fn next_block(&mut self) -> Result<Option<RecordBatch>, Error> {
-        let block = self.decode()?;
+    /// The next rows as they are decoded, which are block `number` of the file. Not to be mixed with the
+    /// iterator.
+    pub(crate) fn next_block(&mut self, number: u64) -> Result<Option<Block>, Error> {
+        let block = self.decode(number)?;
         if block.is_none() {
             self.check_end()?;
         }
@@ -212,21 +281,44 @@ impl BatchReader {
         }
     }
 
-    fn decode(&mut self) -> Result<Option<RecordBatch>, Error> {
-        let Some(decoder) = &mut self.decoder else { return Ok(None) };
-        let decoded = guarded(|| decoder.next().transpose());
-        let decoded = decoded.map_err(|panic| damaged(&self.file, panic))?;
-        let block = decoded.map_err(|error| self.not_decoded(error))?;
-        match &block {
-            Some(block) => self.count(block.num_rows() as u64)?,
-            None => self.decoder = None,
+    fn decode(&mut self, number: u64) -> Result<Option<Block>, Error> {
+        if self.decoder.is_some() && self.pace.shrinks_for_text(&self.plan) {
+            self.restart(number)?;
         }
-        Ok(block)
+        loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            let decoded = guarded(|| decoder.next(number));
+            if let Some(why) = decoder.bounds.given_up() {
+                self.pace.give_up(why);
+                self.restart(number)?;
+                continue;
+            }
+            let decoded = decoded.map_err(|panic| damaged(&self.file, panic))?;
+            let Some((batch, bytes)) = decoded.map_err(|error| self.not_decoded(error))? else {
+                self.decoder = None;
+                return Ok(None);
+            };
+            let held = self.plan.memory.take(bytes);
+            self.count(batch.num_rows() as u64)?;
+            if self.pace.grows_after(bytes, &self.plan) {
+                self.restart(number)?;
+            }
+            return Ok(Some(Block { batch, _held: held }));
+        }
+    }
+
+    /// Begins anew at the next row, once nothing is held that could be let go.
+    fn restart(&mut self, number: u64) -> Result<(), Error> {
+        self.decoder = None;
+        *lock(&self.pages) = None;
+        self.plan.memory.wait_for_those_before(number);
+        self.start(self.part())
     }
 
     fn count(&mut self, rows: u64) -> Result<(), Error> {
         let more = || damaged(&self.file, "it has more rows than its footer says");
         self.rows_left = self.rows_left.checked_sub(rows).ok_or_else(more)?;
+        self.next_row += rows;
         Ok(())
     }
 
@@ -280,24 +372,63 @@ impl Iterator for BatchReader {
     }
 }
 
-/// The row groups to read, and the rows to skip and take among theirs.
+impl Pace {
+    fn give_up(&mut self, why: GivenUp) {
+        if why == GivenUp::TooLarge {
+            self.rows = (self.rows / STEP).max(1);
+            self.patience = self.patience.saturating_mul(2);
+        }
+        self.small = 0;
+    }
+
+    /// Whether blocks become smaller because their text is long.
+    fn shrinks_for_text(&mut self, plan: &Plan) -> bool {
+        let row_bytes = plan.memory.row_text_bytes();
+        let fitting = plan.text_bytes / row_bytes.max(1) / 2;
+        let rows = usize::try_from(fitting).unwrap_or(usize::MAX).max(plan.least_rows);
+        if row_bytes == 0 || rows >= self.rows / 2 {
+            return false;
+        }
+        (self.rows, self.small) = (rows, 0);
+        true
+    }
+
+    /// Whether blocks become larger after one of so many bytes.
+    fn grows_after(&mut self, bytes: u64, plan: &Plan) -> bool {
+        if self.rows >= plan.block_rows {
+            return false;
+        }
+        let text_bytes = plan.memory.row_text_bytes().saturating_mul(self.rows as u64);
+        let is_small = bytes.saturating_mul(SMALL) < plan.block_bytes
+            && text_bytes.saturating_mul(SMALL) < plan.text_bytes;
+        self.small = if is_small { self.small + 1 } else { 0 };
+        if self.small < self.patience {
+            return false;
+        }
+        self.small = 0;
+        self.rows = self.rows.saturating_mul(STEP).min(plan.block_rows);
+        true
+    }
+}
+
+/// The row groups to read, and the rows to skip among theirs.
 struct Part {
-    groups: Vec<usize>,
+    groups: Range<usize>,
     skip: u64,
-    rows: u64,
 }
 
 impl Part {
-    fn of(footer: &Footer, offset: u64, limit: Option<u64>) -> Self {
-        let end = limit.map_or(u64::MAX, |limit| offset.saturating_add(limit)).min(footer.rows());
-        let mut part = Self { groups: Vec::new(), skip: 0, rows: end.saturating_sub(offset) };
+    /// For `rows` rows from row `first` on.
+    fn of(footer: &Footer, first: u64, rows: u64) -> Self {
+        let end = first.saturating_add(rows);
+        let mut part = Self { groups: 0..0, skip: 0 };
         let mut start = 0;
         for (index, rows) in footer.row_group_rows().enumerate() {
-            if start + rows > offset && start < end {
+            if start + rows > first && start < end {
                 if part.groups.is_empty() {
-                    part.skip = offset - start;
+                    part = Self { groups: index..index, skip: first - start };
                 }
-                part.groups.push(index);
+                part.groups.end = index + 1;
             }
             start += rows;
         }
@@ -330,31 +461,6 @@ pub(crate) fn unknown_column<'a>(
         column: column.to_owned(),
         known: known.collect::<Vec<_>>().join(", "),
     }
-}
-
-fn build(
-    source: Arc<Watched>,
-    footer: &Footer,
-    schema: &SchemaRef,
-    columns: &[usize],
-    part: &Part,
-    block_rows: usize,
-    pages: &Arc<Pages>,
-) -> Result<ParquetRecordBatchReader, ParquetError> {
-    let metadata = footer.metadata().metadata();
-    let descriptor = metadata.file_metadata().schema_descr();
-    let mask = ProjectionMask::roots(descriptor, columns.iter().copied());
-    let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(schema.fields()))?;
-    let groups = Groups { source, metadata, numbers: &part.groups, pages };
-    let too_many = |_| ParquetError::General("more rows than this machine can count".to_owned());
-    let selection = RowSelection::from(vec![
-        RowSelector::skip(usize::try_from(part.skip).map_err(too_many)?),
-        RowSelector::select(usize::try_from(part.rows).map_err(too_many)?),
-    ]);
-    let is_all = part.skip == 0 && groups.num_rows() as u64 == part.rows;
-    let selection = (!is_all).then_some(selection);
-    let block_rows = block_rows.min(groups.num_rows().max(1));
-    ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, block_rows, selection)
 }
 
 /// Errors of the decoder come wrapped in one or two prefixes that say nothing to a user.

@@ -116,6 +116,14 @@ pub enum Error {
         /// The first bytes, escaped.
         start: String,
     },
+    /// The file's structure is more than is read, or none that Parquet has.
+    #[error("{file} cannot be read: {detail}")]
+    Unsupported {
+        /// The file.
+        file: String,
+        /// What it has.
+        detail: String,
+    },
     /// A column has a type that the output contract does not name.
     #[error("{file}: column {column:?} has the type {data_type}, which cannot be printed")]
     UnsupportedType {
@@ -160,6 +168,7 @@ impl Error {
             | Self::SchemaChanged { .. }
             | Self::Truncated { .. }
             | Self::UnknownKind { .. }
+            | Self::Unsupported { .. }
             | Self::UnsupportedType { .. }
             | Self::Value { .. } => ErrorClass::Data,
         }

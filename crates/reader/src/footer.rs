@@ -1,115 +1,283 @@
 //! The footer of a Parquet file: columns, rows and row groups, before any row is read.
 
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::Error;
 use crate::guard::guarded;
-use crate::source::{HEADER_READ_BYTES, ParquetInput, Source};
-use crate::thrift;
+use crate::page::MaxLevels;
+use crate::pages::Leaf;
+use crate::row_groups::RowGroups;
+use crate::schema::{self, Elements, Refusal};
+use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
+use crate::thrift::{self, I64, Input, LIST, Output, STRUCT};
 
 /// Bytes of the closing footer length and magic.
 const TAIL_BYTES: u64 = 8;
 
+/// Footers are read in pieces of this size: nearly all of them at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// Numbers of the fields of `FileMetaData`.
+const SCHEMA: i64 = 2;
+const ROWS: i64 = 3;
+const ROW_GROUPS: i64 = 4;
+const KEY_VALUES: i64 = 5;
+
 /// What the end of a Parquet file says of its columns and rows.
 #[derive(Debug, Clone)]
-pub struct Footer {
-    metadata: ArrowReaderMetadata,
-    rows: u64,
+pub struct Footer(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    /// For readers of Arrow batches.
+    columns: Columns,
+    /// For those who print.
+    printed: Columns,
+    groups: RowGroups,
+    declared_rows: Option<u64>,
+}
+
+/// The columns in the way that they are decoded.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    pub(crate) schema: SchemaRef,
+    /// Without row groups.
+    pub(crate) parquet: Arc<ParquetMetaData>,
+}
+
+impl Columns {
+    pub(crate) fn descriptor(&self) -> &SchemaDescriptor {
+        self.parquet.file_metadata().schema_descr()
+    }
 }
 
 impl Footer {
     /// Reads the footer of `source`; `file` names it in errors.
     pub fn read(file: &str, source: &Arc<dyn Source>) -> Result<Self, Error> {
         let declared_bytes = check_ends(file, source.as_ref())?;
-        check_claims(file, source.as_ref(), declared_bytes)?;
-        let footer = guarded(|| load(&ParquetInput(Arc::clone(source))))
+        let data_end = source.size() - TAIL_BYTES - declared_bytes;
+        let reader = SourceReader::new(Arc::clone(source), data_end..data_end + declared_bytes);
+        let read_bytes = usize::try_from(declared_bytes).unwrap_or(READ_BYTES).min(READ_BYTES);
+        let mut input = Input::new(BufReader::with_capacity(read_bytes.max(1), reader));
+        let mut raw = Raw::read(&mut input).map_err(|error| not_parsed(file, error))?;
+        raw.elements.check().map_err(|refusal| refused(file, refusal))?;
+        let (columns, printed) = guarded(|| columns(raw.elements, &raw.others))
             .map_err(|panic| damaged(file, panic))?
             .map_err(|error| not_read(file, error))?;
-        let data_end = source.size() - TAIL_BYTES - declared_bytes;
-        let rows = check_row_groups(&footer, data_end).map_err(|what| damaged(file, what))?;
-        Ok(Self { metadata: footer, rows })
+        let checked = raw.groups.check(columns.descriptor(), data_end);
+        checked.map_err(|what| damaged(file, what))?;
+        Ok(Self(Arc::new(Parts {
+            columns,
+            printed,
+            groups: raw.groups,
+            declared_rows: raw.declared_rows,
+        })))
     }
 
-    /// The columns with their Arrow types. `INT96` shows as a timestamp in microseconds and an
-    /// `ENUM` as text.
+    /// The columns with their Arrow types. `INT96` shows as a timestamp in microseconds, an `ENUM` as text,
+    /// and dictionaries have keys of 32 bits.
     pub fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        &self.0.columns.schema
     }
 
-    /// All rows of the file.
+    /// All rows of the file: those of its row groups.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.0.groups.rows()
+    }
+
+    /// The number of rows that the footer states for the whole file, where that is not the sum of its row
+    /// groups. Such a file was written wrongly, or was put together from others.
+    pub fn other_total(&self) -> Option<u64> {
+        self.0.declared_rows.filter(|declared| *declared != self.rows())
     }
 
     /// The rows of each row group, in file order.
     pub fn row_group_rows(&self) -> impl Iterator<Item = u64> + '_ {
-        let groups = self.metadata.metadata().row_groups();
-        groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+        self.0.groups.each_rows()
+    }
+
+    pub(crate) fn groups(&self) -> &RowGroups {
+        &self.0.groups
+    }
+
+    /// The columns as Arrow batches hand them out, or as they are printed.
+    pub(crate) fn columns(&self, is_printed: bool) -> &Columns {
+        if is_printed { &self.0.printed } else { &self.0.columns }
     }
 
     /// The bytes of an average row of the chosen top-level columns once they are decoded, in the
     /// row group where that is largest.
     pub(crate) fn row_bytes(&self, columns: &[usize]) -> u64 {
-        let parquet = self.metadata.metadata();
-        let descriptor = parquet.file_metadata().schema_descr();
-        let group_row_bytes = parquet.row_groups().iter().map(|group| {
-            let chunks = group.columns().iter().enumerate();
-            let chosen =
-                chunks.filter(|(leaf, _)| columns.contains(&descriptor.get_column_root_idx(*leaf)));
-            let bytes = chosen.map(|(_, chunk)| decoded_bytes(chunk)).fold(0, u64::saturating_add);
-            bytes / u64::try_from(group.num_rows()).unwrap_or(0).max(1)
-        });
-        group_row_bytes.max().unwrap_or(0)
+        let descriptor = self.0.columns.descriptor();
+        let widths: Vec<(usize, u64)> =
+            self.leaves(columns).map(|leaf| (leaf, width(descriptor, leaf))).collect();
+        self.0.groups.most_row_bytes(&widths)
     }
 
     /// What decoding the chosen top-level columns holds of their pages: for each column one page and
     /// what it was before it was decompressed. Pages are about a mebibyte, or the whole column chunk.
     pub(crate) fn page_bytes(&self, columns: &[usize]) -> u64 {
-        const PAGE_BYTES: u64 = 1 << 20;
-        let parquet = self.metadata.metadata();
-        let largest = |leaf: usize| {
-            let chunks = parquet.row_groups().iter().map(|group| group.column(leaf));
-            let bytes = chunks.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0));
-            bytes.max().unwrap_or(0).min(PAGE_BYTES)
-        };
-        2 * self.leaves(columns).map(largest).sum::<u64>()
+        2 * self.leaves(columns).map(|leaf| self.0.groups.likely_page_bytes(leaf)).sum::<u64>()
     }
 
     /// The bytes of the column chunks that `columns` take, for each of the row `groups`.
     pub(crate) fn column_chunks(
         &self,
-        groups: &[usize],
+        groups: Range<usize>,
         columns: &[usize],
     ) -> Vec<Vec<Range<u64>>> {
-        let parquet = self.metadata.metadata();
+        let leaves: Vec<usize> = self.leaves(columns).collect();
         let chunk_bytes = |group: usize, leaf: usize| {
-            let (start, length) = parquet.row_group(group).column(leaf).byte_range();
+            let bytes = self.0.groups.chunk(group, leaf).bytes();
             // The header of a page is read with a little of what follows it.
-            start..start + length + HEADER_READ_BYTES as u64
+            bytes.start..bytes.end + HEADER_READ_BYTES as u64
         };
-        let chunks =
-            |&group: &usize| self.leaves(columns).map(|leaf| chunk_bytes(group, leaf)).collect();
-        groups.iter().map(chunks).collect()
+        groups.map(|group| leaves.iter().map(|&leaf| chunk_bytes(group, leaf)).collect()).collect()
     }
 
     /// The leaves of the chosen top-level columns.
     fn leaves(&self, columns: &[usize]) -> impl Iterator<Item = usize> {
-        let descriptor = self.metadata.metadata().file_metadata().schema_descr();
-        (0..descriptor.num_columns())
-            .filter(|&leaf| columns.contains(&descriptor.get_column_root_idx(leaf)))
+        let descriptor = self.0.columns.descriptor();
+        let mut chosen = vec![false; self.schema().fields().len()];
+        for &column in columns {
+            if let Some(chosen) = chosen.get_mut(column) {
+                *chosen = true;
+            }
+        }
+        (0..descriptor.num_columns()).filter(move |&leaf| {
+            chosen.get(descriptor.get_column_root_idx(leaf)).copied().unwrap_or_default()
+        })
     }
+}
 
-    pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
-        &self.metadata
+/// A footer as it stands in the file.
+struct Raw {
+    elements: Elements,
+    groups: RowGroups,
+    declared_rows: Option<u64>,
+    /// Fields that the `parquet` crate reads.
+    others: Vec<(thrift::Field, Vec<u8>)>,
+}
+
+impl Raw {
+    fn read<R: BufRead>(input: &mut Input<R>) -> io::Result<Self> {
+        let mut elements = None;
+        let (mut groups, mut declared_rows, mut others) = (RowGroups::default(), None, Vec::new());
+        let mut last = 0;
+        while let Some(field) = input.field(&mut last)? {
+            match field {
+                (SCHEMA, LIST) => elements = Some(Elements::read(input)?),
+                (ROWS, I64) => declared_rows = u64::try_from(input.integer()?).ok(),
+                (ROW_GROUPS, LIST) => groups = RowGroups::read(input)?,
+                (KEY_VALUES, LIST) => others.push((field, input.record(field.1)?)),
+                (_, kind) => input.skip(kind)?,
+            }
+        }
+        let mut elements = elements.ok_or_else(|| thrift::invalid("its footer has no schema"))?;
+        elements.add_scales();
+        others.sort_by_key(|((number, _), _)| *number);
+        Ok(Self { elements, groups, declared_rows, others })
+    }
+}
+
+/// The columns in both ways, by the `parquet` crate from a footer without row groups.
+fn columns(
+    mut elements: Elements,
+    others: &[(thrift::Field, Vec<u8>)],
+) -> Result<(Columns, Columns), ParquetError> {
+    let mut loaded = load(&elements, others)?;
+    let descriptor =
+        |loaded: &ArrowReaderMetadata| loaded.metadata().file_metadata().schema_descr_ptr();
+    let wanted = schema::wanted_schema(loaded.schema(), &descriptor(&loaded));
+    let unchecked = schema::unchecked_texts(&wanted, &descriptor(&loaded));
+    if !unchecked.is_empty() {
+        elements.annotate_as_text(&unchecked);
+        loaded = load(&elements, others)?;
+    }
+    if &wanted != loaded.schema().as_ref() {
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(wanted));
+        loaded = ArrowReaderMetadata::try_new(Arc::clone(loaded.metadata()), options)?;
+    }
+    let columns =
+        Columns { schema: Arc::clone(loaded.schema()), parquet: Arc::clone(loaded.metadata()) };
+    let schema = schema::printed_schema(&columns.schema, columns.descriptor());
+    elements.keep_int96();
+    let parquet = Arc::new(parse(&elements, &[])?);
+    Ok((columns, Columns { schema: Arc::new(schema), parquet }))
+}
+
+fn load(
+    elements: &Elements,
+    others: &[(thrift::Field, Vec<u8>)],
+) -> Result<ArrowReaderMetadata, ParquetError> {
+    ArrowReaderMetadata::try_new(Arc::new(parse(elements, others)?), ArrowReaderOptions::new())
+}
+
+fn parse(
+    elements: &Elements,
+    others: &[(thrift::Field, Vec<u8>)],
+) -> Result<ParquetMetaData, ParquetError> {
+    let (mut one, mut none, mut no_groups) = (Vec::new(), Vec::new(), Vec::new());
+    thrift::push_integer(1, &mut one);
+    thrift::push_integer(0, &mut none);
+    thrift::push_list(0, STRUCT, &mut no_groups);
+    let mut footer = Output::default();
+    footer.field((1, thrift::I32), &one);
+    footer.field((SCHEMA, LIST), &elements.encode());
+    footer.field((ROWS, I64), &none);
+    footer.field((ROW_GROUPS, LIST), &no_groups);
+    for (field, value) in others {
+        footer.field(*field, value);
+    }
+    ParquetMetaDataReader::decode_metadata(&footer.end())
+}
+
+/// The leaves of the chosen top-level columns.
+pub(crate) fn leaves(footer: &Footer, columns: &[usize], is_printed: bool) -> Vec<Leaf> {
+    let descriptor = footer.columns(is_printed).descriptor();
+    let leaf = |number: usize| {
+        let column = descriptor.column(number);
+        Leaf {
+            number,
+            levels: MaxLevels { def: column.max_def_level(), rep: column.max_rep_level() },
+            value_bytes: value_bytes(descriptor, number),
+            is_text: column.physical_type() == PhysicalType::BYTE_ARRAY,
+            path: column.path().string(),
+        }
+    };
+    footer.leaves(columns).map(leaf).collect()
+}
+
+/// What one value of a leaf takes once it is decoded, its levels included. Texts are views.
+fn value_bytes(descriptor: &SchemaDescriptor, leaf: usize) -> u64 {
+    let column = descriptor.column(leaf);
+    let width = match column.physical_type() {
+        PhysicalType::BYTE_ARRAY => 16,
+        _ => width(descriptor, leaf),
+    };
+    let level = |max: i16| if max > 0 { size_of::<i16>() as u64 } else { 0 };
+    width + level(column.max_def_level()) + level(column.max_rep_level())
+}
+
+/// The bytes of one value as its text is made from it.
+fn width(descriptor: &SchemaDescriptor, leaf: usize) -> u64 {
+    let column = descriptor.column(leaf);
+    match column.physical_type() {
+        PhysicalType::BOOLEAN => 1,
+        PhysicalType::INT32 | PhysicalType::FLOAT => 4,
+        PhysicalType::INT64 | PhysicalType::DOUBLE | PhysicalType::INT96 => 8,
+        PhysicalType::FIXED_LEN_BYTE_ARRAY => u64::try_from(column.type_length()).unwrap_or(0),
+        // Texts: their lengths where the writer noted them.
+        PhysicalType::BYTE_ARRAY => 4,
     }
 }
 
@@ -117,21 +285,11 @@ pub(crate) fn damaged(file: &str, detail: impl std::fmt::Display) -> Error {
     Error::Damaged { file: file.to_owned(), detail: detail.to_string() }
 }
 
-/// What the values of a column chunk take in memory: a dictionary or runs can make them far smaller
-/// in the file.
-fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
-    let size = |size: i64| u64::try_from(size).unwrap_or(0);
-    let width = match chunk.column_type() {
-        PhysicalType::BOOLEAN => 1,
-        PhysicalType::INT32 | PhysicalType::FLOAT => 4,
-        PhysicalType::INT64 | PhysicalType::DOUBLE | PhysicalType::INT96 => 8,
-        PhysicalType::FIXED_LEN_BYTE_ARRAY => size(i64::from(chunk.column_descr().type_length())),
-        // Texts: their lengths where the writer noted them.
-        PhysicalType::BYTE_ARRAY => 4,
-    };
-    let texts = chunk.unencoded_byte_array_data_bytes().map_or(0, size);
-    let values = size(chunk.num_values()).saturating_mul(width).saturating_add(texts);
-    values.max(size(chunk.uncompressed_size()))
+fn refused(file: &str, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Damaged(detail) => damaged(file, detail),
+        Refusal::Unsupported(detail) => Error::Unsupported { file: file.to_owned(), detail },
+    }
 }
 
 /// A fault of the disk or the network is told apart from one of the file.
@@ -145,6 +303,24 @@ pub(crate) fn not_read(file: &str, error: ParquetError) -> Error {
         error => damaged(file, error),
     }
 }
+
+fn not_parsed(file: &str, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged(file, "its footer ends too early"),
+        io::ErrorKind::InvalidData
+            if error.get_ref().is_some_and(|cause| cause.is::<Encrypted>()) =>
+        {
+            Error::Encrypted { file: file.to_owned() }
+        }
+        io::ErrorKind::InvalidData => damaged(file, error),
+        _ => Error::io(file, error),
+    }
+}
+
+/// A column of the file is encrypted.
+#[derive(Debug, thiserror::Error)]
+#[error("a column is encrypted")]
+pub(crate) struct Encrypted;
 
 /// What only the bytes of a file can cause: an end too early, or a header that claims too much.
 fn is_damage(kind: io::ErrorKind) -> bool {
@@ -173,118 +349,4 @@ fn check_ends(file: &str, source: &dyn Source) -> Result<u64, Error> {
         return Err(truncated(detail));
     }
     Ok(length)
-}
-
-/// Looks at what the footer claims before it is believed.
-fn check_claims(file: &str, source: &dyn Source, footer_bytes: u64) -> Result<(), Error> {
-    let end = source.size() - TAIL_BYTES;
-    let footer = source.read(end - footer_bytes..end).map_err(|source| Error::io(file, source))?;
-    match thrift::schema_problem(&footer) {
-        Some(problem) => Err(damaged(file, problem)),
-        None => Ok(()),
-    }
-}
-
-fn load(input: &ParquetInput) -> Result<ArrowReaderMetadata, ParquetError> {
-    let options = ArrowReaderOptions::new();
-    let loaded = ArrowReaderMetadata::load(input, options.clone())?;
-    let descriptor = loaded.metadata().file_metadata().schema_descr();
-    let wanted = wanted_schema(loaded.schema(), descriptor);
-    if &wanted == loaded.schema().as_ref() {
-        return Ok(loaded);
-    }
-    let options = options.with_schema(Arc::new(wanted));
-    ArrowReaderMetadata::try_new(Arc::clone(loaded.metadata()), options)
-}
-
-/// Everything the row count and the reads rely on, checked once.
-fn check_row_groups(footer: &ArrowReaderMetadata, data_end: u64) -> Result<u64, String> {
-    let parquet = footer.metadata();
-    let mut rows = 0_u64;
-    for (index, group) in parquet.row_groups().iter().enumerate() {
-        let group_rows = u64::try_from(group.num_rows())
-            .map_err(|_| format!("row group {index} has a negative number of rows"))?;
-        rows = rows
-            .checked_add(group_rows)
-            .ok_or_else(|| "its row groups have more rows than can be counted".to_owned())?;
-        for chunk in group.columns() {
-            let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
-            let inside = u64::try_from(start)
-                .ok()
-                .zip(u64::try_from(chunk.compressed_size()).ok())
-                .and_then(|(start, bytes)| start.checked_add(bytes))
-                .is_some_and(|end| end <= data_end);
-            if !inside || chunk.uncompressed_size() < 0 {
-                let path = chunk.column_path().string();
-                return Err(format!(
-                    "row group {index}, column {path}: the column chunk lies outside the file"
-                ));
-            }
-        }
-    }
-    let declared = parquet.file_metadata().num_rows();
-    if u64::try_from(declared) != Ok(rows) {
-        return Err(format!("the footer says {declared} rows, its row groups have {rows}"));
-    }
-    Ok(rows)
-}
-
-/// The file's Arrow schema with two changes: `INT96` is read as microseconds, because nanoseconds
-/// in 64 bits end in 2262, and `ENUM` as the text it is.
-fn wanted_schema(schema: &Schema, descriptor: &SchemaDescriptor) -> Schema {
-    let mut leaves = descriptor.columns().iter();
-    with_leaves(schema, &mut |data_type| match leaves.next() {
-        Some(leaf) => wanted_leaf(data_type, leaf),
-        None => data_type.clone(),
-    })
-}
-
-/// The schema with `change` made to the type of each leaf, in their order.
-fn with_leaves(schema: &Schema, change: &mut dyn FnMut(&DataType) -> DataType) -> Schema {
-    let fields: Fields =
-        schema.fields().iter().map(|field| with_field_leaves(field, change)).collect();
-    Schema::new_with_metadata(fields, schema.metadata().clone())
-}
-
-fn with_field_leaves(field: &FieldRef, change: &mut dyn FnMut(&DataType) -> DataType) -> FieldRef {
-    let mut inner = |field: &FieldRef| with_field_leaves(field, change);
-    let data_type = match field.data_type() {
-        DataType::List(item) => DataType::List(inner(item)),
-        DataType::LargeList(item) => DataType::LargeList(inner(item)),
-        DataType::ListView(item) => DataType::ListView(inner(item)),
-        DataType::LargeListView(item) => DataType::LargeListView(inner(item)),
-        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(inner(item), *size),
-        DataType::Map(entries, sorted) => DataType::Map(inner(entries), *sorted),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
-        leaf => change(leaf),
-    };
-    if &data_type == field.data_type() {
-        return Arc::clone(field);
-    }
-    Arc::new(Field::clone(field).with_data_type(data_type))
-}
-
-/// The schema with every text column as views into the pages it was read from.
-pub(crate) fn text_as_views(schema: &Schema) -> Schema {
-    with_leaves(schema, &mut |data_type| match data_type {
-        DataType::Utf8 => DataType::Utf8View,
-        other => other.clone(),
-    })
-}
-
-fn wanted_leaf(data_type: &DataType, leaf: &ColumnDescPtr) -> DataType {
-    match data_type {
-        DataType::Timestamp(TimeUnit::Nanosecond, zone)
-            if leaf.physical_type() == PhysicalType::INT96 =>
-        {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
-        DataType::Binary
-            if matches!(leaf.logical_type_ref(), Some(LogicalType::Enum))
-                || leaf.converted_type() == ConvertedType::ENUM =>
-        {
-            DataType::Utf8
-        }
-        other => other.clone(),
-    }
 }

@@ -41,10 +41,10 @@ impl JsonExport {
     /// Reads `source`; `file` names it in errors.
     pub fn new(file: &str, source: Arc<dyn Source>) -> Self {
         let whole = 0..source.size();
-        source.expect(&[Vec::from([whole])]);
+        source.expect(&[vec![whole.clone()]]);
         Self {
             file: file.to_owned(),
-            input: BufReader::with_capacity(READ_BYTES, SourceReader::new(source)),
+            input: BufReader::with_capacity(READ_BYTES, SourceReader::new(source, whole)),
             rows: 0,
             in_array: false,
         }

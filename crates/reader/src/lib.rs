@@ -37,17 +37,24 @@
 //! ```
 
 mod batch;
+mod bounds;
+mod codec;
 mod compare;
+mod decoder;
 mod error;
 mod footer;
 mod guard;
 mod ipc;
 mod json;
 mod jsonl;
+mod levels;
 mod memory;
+mod page;
 mod pages;
 mod parallel;
 mod print;
+mod row_groups;
+mod schema;
 mod sink;
 mod source;
 mod thrift;
@@ -64,6 +71,7 @@ pub use jsonl::{
     BinaryForm, Counts, DecimalForm, Int64Form, JsonLines, JsonOptions, NonFinite, Nulls, Problem,
     ValueError, VectorForm,
 };
+pub use memory::{Excess, ExcessKind};
 pub use print::{FileRows, PrintFormat, PrintOptions, Printer, Progress};
 pub use sink::{BatchSink, DriveError, FnSink, JsonLinesSink, Summary, drive};
 pub use source::{FileKind, FileSource, Source};

@@ -1,8 +1,17 @@
-//! How many rows are decoded at a time, and by how many threads, within a memory budget.
+//! How much is decoded at a time, by how many threads, and what all of it holds.
+//!
+//! A plan is made from what the footer says, which is an estimate. What is really held is counted in one
+//! [`Memory`], by whatever holds it: pages, decoded dictionaries, blocks and text. Who wants more than there
+//! is room for waits for the blocks before its own; what does not fit even then is decoded in smaller blocks,
+//! and what one page or one value takes by itself is taken and told of.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::footer::Footer;
+use crate::guard::lock;
 
 /// Rows are decoded in blocks of about this many bytes of values, then cut into batches. Narrow
 /// rows decode fastest in large blocks; wide vectors in blocks that stay in the cache.
@@ -21,25 +30,39 @@ const BLOCK_AND_TEXT: u64 = 8;
 /// What a thread takes by itself: its stack, and what the allocator keeps for it.
 const THREAD_BYTES: u64 = 1 << 20;
 
+/// What a column takes of each thread that encodes it: the cells of its rows.
+const THREAD_COLUMN_BYTES: u64 = 5 << 10;
+
 /// Bytes of pages that are held ready for the decoder, if the budget has room for so many.
 const PAGES_BYTES_MAX: u64 = 4 << 20;
 
+/// A block that would decode to more is cut, however much room there is.
+const BLOCK_BYTES_MAX: u64 = 8 << 20;
+
+/// A text that becomes longer is handed on in pieces.
+const TEXT_BYTES_MAX: u64 = 4 << 20;
+
 /// How a file is decoded within a budget.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) threads: NonZeroUsize,
     /// Rows of a block: a whole number of batches, or a part of one where rows are wide.
     pub(crate) block_rows: usize,
+    /// No block has fewer, except for what no batch could hold.
+    pub(crate) least_rows: usize,
+    /// A block that would decode to more bytes is decoded in fewer rows.
+    pub(crate) block_bytes: u64,
+    /// Blocks whose text would have more bytes become smaller.
+    pub(crate) text_bytes: u64,
     /// Bytes of pages that may be read ahead.
-    pub(crate) pages_bytes: usize,
-    /// Text comes as views into its pages instead of copies.
-    pub(crate) text_views: bool,
-    /// One page for each column and one batch are more than the budget.
-    pub(crate) is_over: bool,
+    pub(crate) pages_bytes: u64,
+    /// Decoded as it is printed, see [`crate::schema::printed_schema`].
+    pub(crate) is_printed: bool,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Plan {
-    /// For `rows` rows of `columns` of a file, with up to `threads` threads and `bytes` of memory.
+    /// For printing `rows` rows of `columns` of a file, with up to `threads` threads and `bytes` of memory.
     pub(crate) fn new(
         footer: &Footer,
         columns: &[usize],
@@ -50,41 +73,239 @@ impl Plan {
     ) -> Self {
         let batch_rows = batch_rows.get() as u64;
         let row_bytes = footer.row_bytes(columns).max(1);
+        let bytes = bytes.saturating_sub(footer.groups().memory_bytes());
         let left = bytes.saturating_sub(footer.page_bytes(columns));
         let row_and_text = row_bytes.saturating_mul(BLOCK_AND_TEXT);
-        let is_over = left / row_and_text < batch_rows;
-        let threads = (threads.get() as u64).min(left / 2 / THREAD_BYTES);
-        let rows_in_flight = (left - threads * THREAD_BYTES) / row_and_text / BLOCKS_AHEAD;
+        let thread_bytes = THREAD_BYTES + columns.len() as u64 * THREAD_COLUMN_BYTES;
+        let threads = (threads.get() as u64).min(left / 2 / thread_bytes);
+        let rows_in_flight = (left - threads * thread_bytes) / row_and_text / BLOCKS_AHEAD;
         // Each thread needs a row at least.
-        let threads = if is_over { 1 } else { rows_in_flight.min(threads).max(1) };
+        let threads = rows_in_flight.min(threads).max(1);
         let fitting_rows =
             (BLOCK_BYTES / row_bytes).min(BLOCK_ROWS_MAX).min(rows_in_flight / threads);
         let block_rows = match fitting_rows / batch_rows {
-            0 if is_over => batch_rows,
             0 => fitting_rows.max(1),
             batches => batches * batch_rows,
         };
         // Threads that find no block would read pages that nobody wants.
         let threads = threads.min(rows.div_ceil(block_rows).max(1));
-        let pages_bytes = if threads > 1 { PAGES_BYTES_MAX.min(left / 8) } else { 0 };
+        // The first is there anyway.
+        let limit = bytes.saturating_sub((threads - 1) * thread_bytes);
         Self {
             threads: usize::try_from(threads)
                 .ok()
                 .and_then(NonZeroUsize::new)
                 .unwrap_or(NonZeroUsize::MIN),
             block_rows: usize::try_from(block_rows).unwrap_or(usize::MAX),
-            pages_bytes: usize::try_from(pages_bytes).unwrap_or(0),
-            text_views: true,
-            is_over,
+            least_rows: 1,
+            block_bytes: (limit / 4 / threads).min(BLOCK_BYTES_MAX),
+            text_bytes: (limit / 4 / threads).min(TEXT_BYTES_MAX),
+            pages_bytes: if threads > 1 { PAGES_BYTES_MAX.min(left / 8) } else { 0 },
+            is_printed: true,
+            memory: Memory::new(limit),
         }
     }
 
-    /// For one thread that takes its batches one by one, with the types that the file gives them.
+    /// For one thread that takes its batches one by one, with the types that the file gives them. Batches
+    /// have the rows that were asked for, whatever those take.
     pub(crate) fn one_by_one(footer: &Footer, columns: &[usize], batch_rows: NonZeroUsize) -> Self {
         let plan =
             Self::new(footer, columns, footer.rows(), batch_rows, NonZeroUsize::MIN, u64::MAX);
         // Batches that are cut from one block need no copy.
         let block_rows = plan.block_rows.max(batch_rows.get());
-        Self { block_rows, text_views: false, ..plan }
+        Self { block_rows, least_rows: batch_rows.get(), is_printed: false, ..plan }
+    }
+
+    /// [`Self::one_by_one`] for a stream that may have shorter batches: those of many bytes are cut.
+    pub(crate) fn stream(
+        footer: &Footer,
+        columns: &[usize],
+        batch_rows: NonZeroUsize,
+        bytes: u64,
+    ) -> Self {
+        let within =
+            Self::new(footer, columns, footer.rows(), batch_rows, NonZeroUsize::MIN, bytes);
+        let plan = Self::one_by_one(footer, columns, batch_rows);
+        let block_rows = plan.block_rows.min(within.block_rows);
+        Self { block_rows, is_printed: false, ..within }
+    }
+}
+
+/// What a value or a page took although the budget had no room for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// The column, with the path to it for nested types.
+    pub column: String,
+    /// What it is.
+    pub kind: ExcessKind,
+    /// Its size in memory.
+    pub bytes: u64,
+}
+
+/// What cannot be divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExcessKind {
+    /// A page of the file, which is decompressed as a whole.
+    Page,
+    /// A row, which is written as a whole.
+    Row,
+}
+
+/// The numbers of blocks that are decoded and not yet handed on.
+#[derive(Debug, Default)]
+struct InFlight {
+    blocks: BTreeSet<u64>,
+    /// None of them will be handed on.
+    is_over: bool,
+}
+
+/// Counts the bytes that are held.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    limit: u64,
+    held: AtomicU64,
+    /// What the text of a row takes, by the last that was encoded.
+    row_text_bytes: AtomicU64,
+    in_flight: Mutex<InFlight>,
+    landed: Condvar,
+    excess: Mutex<Option<Excess>>,
+}
+
+impl Memory {
+    pub(crate) fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            held: AtomicU64::new(0),
+            row_text_bytes: AtomicU64::new(0),
+            in_flight: Mutex::default(),
+            landed: Condvar::new(),
+            excess: Mutex::default(),
+        })
+    }
+
+    /// Whether `bytes` more are within the limit.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.held().saturating_add(bytes) <= self.limit
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Counts `bytes` until what is returned is dropped.
+    pub(crate) fn take(self: &Arc<Self>, bytes: u64) -> Held {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Held { memory: Arc::clone(self), bytes }
+    }
+
+    /// Some rows were encoded to so many bytes.
+    pub(crate) fn note_text(&self, rows: u64, bytes: u64) {
+        self.row_text_bytes.store(bytes / rows.max(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn row_text_bytes(&self) -> u64 {
+        self.row_text_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A block is on its way.
+    pub(crate) fn begin(&self, block: u64) {
+        lock(&self.in_flight).blocks.insert(block);
+    }
+
+    /// A block is handed on, or will never be.
+    pub(crate) fn end(&self, block: u64) {
+        lock(&self.in_flight).blocks.remove(&block);
+        self.landed.notify_all();
+    }
+
+    /// Nothing more is handed on, so nobody needs to wait.
+    pub(crate) fn stop_waiting(&self) {
+        lock(&self.in_flight).is_over = true;
+        self.landed.notify_all();
+    }
+
+    /// Waits until all blocks before this one are handed on.
+    pub(crate) fn wait_for_those_before(&self, block: u64) {
+        let mut in_flight = lock(&self.in_flight);
+        while !in_flight.is_over && in_flight.blocks.first().is_some_and(|first| *first < block) {
+            in_flight = self.landed.wait(in_flight).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Keeps what was taken beyond the limit, if it is the largest so far.
+    pub(crate) fn exceed(&self, excess: Excess) {
+        let mut largest = lock(&self.excess);
+        if largest.as_ref().is_none_or(|largest| largest.bytes < excess.bytes) {
+            *largest = Some(excess);
+        }
+    }
+
+    pub(crate) fn excess(&self) -> Option<Excess> {
+        lock(&self.excess).clone()
+    }
+}
+
+/// Bytes that are counted.
+#[derive(Debug)]
+pub(crate) struct Held {
+    memory: Arc<Memory>,
+    bytes: u64,
+}
+
+impl Held {
+    /// Counts another number instead.
+    pub(crate) fn set(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.memory.held.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+        } else {
+            self.memory.held.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+
+    #[test]
+    fn what_is_held_is_counted_until_it_is_dropped() {
+        let memory = Memory::new(100);
+        let mut first = memory.take(60);
+        assert!(memory.has_room(40) && !memory.has_room(41));
+        let second = memory.take(60);
+        assert_eq!(memory.held(), 120);
+        first.set(10);
+        assert_eq!(memory.held(), 70);
+        drop((first, second));
+        assert_eq!(memory.held(), 0);
+        assert!(!memory.has_room(u64::MAX));
+    }
+
+    #[test]
+    fn a_block_waits_for_those_before_it_and_for_no_other() {
+        let memory = Memory::new(0);
+        for block in [3, 4, 7] {
+            memory.begin(block);
+        }
+        memory.wait_for_those_before(3);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| memory.wait_for_those_before(7));
+            memory.end(4);
+            assert!(!waiting.is_finished());
+            memory.end(3);
+            assert!(waiting.join().is_ok());
+        });
     }
 }

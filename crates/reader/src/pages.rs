@@ -1,343 +1,395 @@
-//! The pages of the chosen column chunks, decompressed ahead of the decoder by threads that have
-//! nothing better to do.
+//! The pages of the chosen column chunks: read and decompressed once, by whoever wants them first, and shared
+//! by all that decode.
 //!
-//! Decoding is one thread's work at a time; reading and decompressing are a third of it or more. The pages
-//! of a column chunk are read in turn by several lanes, each with a reader of its own that skips the pages of
-//! the others, so that more than one page of one column can be decompressed at a time. A decoder that finds
-//! its page not ready reads it itself, so nothing depends on the help.
+//! Reading and decompressing are a third of decoding or more, and can be done by threads that have nothing
+//! better to do: for the chunks that are being decoded, and for those of the next two row groups, since small
+//! row groups have one page a column. A decoder that finds its page not ready reads it itself, so nothing
+//! depends on the help.
+//!
+//! A slot's lock is taken before that of its chunk's state, and the map of chunks is never locked with either
+//! of them. Only a slot's is held for long: while its page is decompressed.
 
-use std::collections::VecDeque;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 
-use parquet::arrow::arrow_reader::RowGroups;
-use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
-use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
-use parquet::file::serialized_reader::SerializedPageReader;
+use bytes::Bytes;
+use parquet::errors::Result;
 
+use crate::codec;
+use crate::footer::{self, Footer};
 use crate::guard::{guarded, lock};
-use crate::source::{ParquetInput, Source};
+use crate::memory::{Held, Memory};
+use crate::page::{Header, Kind, MaxLevels, damage};
+use crate::row_groups::Chunk as Place;
+use crate::source::{HEADER_READ_BYTES, Source};
 
-/// More lanes would hold more pages and no more threads would find work.
-const LANES_MAX: usize = 4;
+/// Pages of a column chunk that may be ready at a time.
+const PAGES_AHEAD: usize = 4;
 
-/// The columns of one file whose pages may be read ahead, and the bytes held ready of them all.
+/// Row groups whose pages may be ready, behind the last that is being decoded.
+const GROUPS_AHEAD: usize = 2;
+
+/// No header is longer: it may hold two values of any length as statistics.
+const HEADER_BYTES_MAX: u64 = 16 << 20;
+
+/// The pages of some row groups of one file.
 pub(crate) struct Pages {
-    columns: Mutex<Vec<Arc<Column>>>,
-    lanes: usize,
-    ready_bytes: AtomicUsize,
+    source: Arc<dyn Source>,
+    footer: Footer,
+    groups: Range<usize>,
+    leaves: Vec<Leaf>,
+    memory: Arc<Memory>,
     /// Nothing is read ahead while this many bytes are ready.
-    max_bytes: usize,
+    ready_bytes_max: u64,
+    ready_bytes: AtomicU64,
+    chunks: Mutex<Chunks>,
+}
+
+#[derive(Default)]
+struct Chunks {
+    /// By row group and leaf.
+    open: BTreeMap<(usize, usize), Arc<Chunk>>,
+    /// The first row group whose chunks no decoder has come to.
+    next_group: usize,
+    /// The first row group of which no chunk was opened to be read ahead.
+    next_ahead: usize,
+}
+
+/// What is to be known of a leaf to judge its pages.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    /// Its number in the file.
+    pub(crate) number: usize,
+    pub(crate) levels: MaxLevels,
+    /// Bytes of a value once it is decoded, without those of texts.
+    pub(crate) value_bytes: u64,
+    pub(crate) is_text: bool,
+    /// For messages.
+    pub(crate) path: String,
 }
 
 impl Pages {
-    /// For `threads` threads, which may hold `max_bytes` of pages ready.
-    pub(crate) fn new(threads: NonZeroUsize, max_bytes: usize) -> Arc<Self> {
-        let lanes = if max_bytes == 0 { 1 } else { threads.get().clamp(1, LANES_MAX) };
-        let ready_bytes = AtomicUsize::new(0);
-        Arc::new(Self { columns: Mutex::default(), lanes, ready_bytes, max_bytes })
+    pub(crate) fn new(
+        source: Arc<dyn Source>,
+        footer: &Footer,
+        groups: Range<usize>,
+        columns: &[usize],
+        (is_printed, ready_bytes_max): (bool, u64),
+        memory: &Arc<Memory>,
+    ) -> Arc<Self> {
+        let first = groups.start;
+        Arc::new(Self {
+            source,
+            leaves: footer::leaves(footer, columns, is_printed),
+            footer: footer.clone(),
+            groups,
+            memory: Arc::clone(memory),
+            ready_bytes_max,
+            ready_bytes: AtomicU64::new(0),
+            chunks: Mutex::new(Chunks {
+                open: BTreeMap::new(),
+                next_group: first,
+                next_ahead: first + 1,
+            }),
+        })
+    }
+
+    pub(crate) fn groups(&self) -> Range<usize> {
+        self.groups.clone()
+    }
+
+    pub(crate) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    pub(crate) fn leaf(&self, number: usize) -> Option<&Leaf> {
+        self.leaves.iter().find(|leaf| leaf.number == number)
     }
 
     /// Reads and decompresses one page that the decoder will want; `false` if there are enough of them.
     pub(crate) fn read_one(&self) -> bool {
-        if self.ready_bytes.load(Ordering::Relaxed) >= self.max_bytes {
+        if self.ready_bytes.load(Ordering::Relaxed) >= self.ready_bytes_max {
             return false;
         }
-        let columns = lock(&self.columns).clone();
-        columns.iter().any(|column| column.read_ahead(self))
+        let open: Vec<Arc<Chunk>> = lock(&self.chunks).open.values().cloned().collect();
+        if open.iter().any(|chunk| chunk.read_ahead(self)) {
+            return true;
+        }
+        self.open_ahead().iter().any(|chunk| chunk.read_ahead(self))
+    }
+
+    /// Opens the chunks of one more row group.
+    fn open_ahead(&self) -> Vec<Arc<Chunk>> {
+        let mut chunks = lock(&self.chunks);
+        let group = chunks.next_ahead.max(chunks.next_group);
+        if group >= self.groups.end.min(chunks.next_group + GROUPS_AHEAD) {
+            return Vec::new();
+        }
+        chunks.next_ahead = group + 1;
+        let opened = self.leaves.iter().map(|leaf| {
+            // All of its rows are wanted, those at the start too.
+            let chunk = Chunk::new(self.footer.groups().chunk(group, leaf.number), true);
+            Arc::clone(chunks.open.entry((group, leaf.number)).or_insert(chunk))
+        });
+        opened.collect()
+    }
+
+    /// The chunk that a decoder comes to.
+    pub(crate) fn open(&self, group: usize, leaf: usize) -> Arc<Chunk> {
+        let mut chunks = lock(&self.chunks);
+        chunks.next_group = chunks.next_group.max(group + 1);
+        let new = || Chunk::new(self.footer.groups().chunk(group, leaf), false);
+        Arc::clone(chunks.open.entry((group, leaf)).or_insert_with(new))
+    }
+
+    /// No decoder needs the chunk any more.
+    pub(crate) fn close(&self, group: usize, leaf: usize) {
+        let closed = lock(&self.chunks).open.remove(&(group, leaf));
+        if let Some(chunk) = closed {
+            chunk.pass(usize::MAX, self);
+        }
     }
 }
 
-/// One column: the chunk of it that is being decoded.
-struct Column {
-    lanes: Vec<Mutex<Lane>>,
-    /// The number of the page that the decoder gets next.
-    next: AtomicUsize,
+/// One column of one row group.
+pub(crate) struct Chunk {
+    codec: i32,
+    state: Mutex<State>,
 }
 
-/// Every so many pages of a column chunk.
-#[derive(Default)]
-struct Lane {
-    reader: Option<SerializedPageReader<ParquetInput>>,
-    /// The number of the page that the reader stands at.
-    position: usize,
-    ready: Option<Ready>,
-    /// The decoder has asked for a page, so it is past the rows it may have to skip.
-    is_started: bool,
-    /// Bytes of the page before, which the next one is expected to have.
-    last_bytes: usize,
+struct State {
+    /// What is left of it behind the last header that was read.
+    rest: Range<u64>,
+    /// Pages from number `first` on whose headers were read.
+    slots: VecDeque<Arc<Slot>>,
+    first: usize,
+    /// A decoder is past the rows that it may have to skip, so that all that follows is wanted.
+    is_wanted: bool,
     /// There is nothing behind that could be read ahead.
     is_stuck: bool,
-    is_read: bool,
 }
 
-/// A page, and what its header says: a damaged page must not be noticed before it is asked for.
+/// A page whose header was read.
+pub(crate) struct Slot {
+    pub(crate) header: Header,
+    /// Where its bytes are in the file.
+    place: Range<u64>,
+    ready: Mutex<Option<Ready>>,
+}
+
+/// A page that was read ahead.
 struct Ready {
-    header: PageMetadata,
-    page: Result<Page>,
+    bytes: Bytes,
+    length: u64,
 }
 
-impl Column {
-    fn new(lanes: usize) -> Arc<Self> {
-        let lanes = (0..lanes).map(|_| Mutex::default()).collect();
-        Arc::new(Self { lanes, next: AtomicUsize::new(0) })
+impl Chunk {
+    fn new(place: Place, is_wanted: bool) -> Arc<Self> {
+        let state = State {
+            rest: place.bytes(),
+            slots: VecDeque::new(),
+            first: 0,
+            is_wanted,
+            is_stuck: false,
+        };
+        Arc::new(Self { codec: place.codec, state: Mutex::new(state) })
+    }
+
+    /// The page of a number, if there is one.
+    pub(crate) fn slot(&self, number: usize, pages: &Pages) -> Result<Option<Arc<Slot>>> {
+        lock(&self.state).slot(number, pages)
+    }
+
+    /// The decoder asks for pages: it is past the rows that it skips.
+    pub(crate) fn want(&self) {
+        lock(&self.state).is_wanted = true;
+    }
+
+    /// The decoder is past the pages before `number`.
+    pub(crate) fn pass(&self, number: usize, pages: &Pages) {
+        let mut state = lock(&self.state);
+        let count = number.saturating_sub(state.first).min(state.slots.len());
+        // Nothing is read ahead of what is closed.
+        state.first = if number == usize::MAX { number } else { state.first + count };
+        let passed: Vec<Arc<Slot>> = state.slots.drain(..count).collect();
+        drop(state);
+        for slot in passed {
+            slot.discard(pages);
+        }
+    }
+
+    /// The bytes of a page: those that are ready, or else read now.
+    pub(crate) fn bytes(&self, slot: &Slot, pages: &Pages) -> Result<Bytes> {
+        let mut ready = lock(&slot.ready);
+        if let Some(ready) = ready.take() {
+            pages.ready_bytes.fetch_sub(ready.length, Ordering::Relaxed);
+            return Ok(ready.bytes);
+        }
+        slot.read(self.codec, pages)
+    }
+
+    /// Whether the page is ready, so that it takes no more memory than it does.
+    pub(crate) fn is_ready(&self, slot: &Slot) -> bool {
+        lock(&slot.ready).is_some()
+    }
+
+    /// Bytes that reading a page takes.
+    pub(crate) fn cost(&self, slot: &Slot) -> u64 {
+        let header = &slot.header;
+        let compressed = if self.codec == 0 { 0 } else { header.compressed_bytes };
+        (header.uncompressed_bytes + compressed) as u64
     }
 
     /// Reads the first page from the decoder's on that is not ready and that nobody reads.
     fn read_ahead(&self, pages: &Pages) -> bool {
-        let next = self.next.load(Ordering::Acquire);
-        (next..next + self.lanes.len()).any(|page| {
+        let Some(first) = self.first_wanted() else { return false };
+        (first..first + PAGES_AHEAD).any(|number| {
+            let found = guarded(|| self.slot(number, pages));
+            let Ok(Ok(Some(slot))) = found else {
+                // The end, or an error that the decoder finds by itself when it comes here.
+                lock(&self.state).is_stuck = true;
+                return false;
+            };
             // Another thread, or the decoder itself, holds the lock of a page that it reads.
-            let mut lane = match self.lane(page).try_lock() {
-                Ok(lane) => lane,
-                Err(TryLockError::Poisoned(lane)) => lane.into_inner(),
+            let mut ready = match slot.ready.try_lock() {
+                Ok(ready) => ready,
+                Err(TryLockError::Poisoned(ready)) => ready.into_inner(),
                 Err(TryLockError::WouldBlock) => return false,
             };
-            // The decoder may have gone on meanwhile, or to the next column chunk. It does neither with
-            // this lane as long as its lock is held.
-            let next = self.next.load(Ordering::Acquire);
-            let is_wanted = (next..next + self.lanes.len()).contains(&page);
-            is_wanted && lane.read_ahead_within(page, pages)
+            ready.is_none() && self.is_ahead(number) && self.fill(&slot, &mut ready, pages)
         })
     }
 
-    fn lane(&self, page: usize) -> &Mutex<Lane> {
-        &self.lanes[page % self.lanes.len()]
+    fn first_wanted(&self) -> Option<usize> {
+        let state = lock(&self.state);
+        (state.is_wanted && !state.is_stuck).then_some(state.first)
     }
-}
 
-impl Lane {
-    /// Goes to `page`, which is not before the position; `false` if the column chunk ends before.
-    fn go_to(&mut self, page: usize) -> Result<bool> {
-        let Some(reader) = &mut self.reader else { return Ok(false) };
-        while self.position < page {
-            if reader.peek_next_page()?.is_none() {
-                self.is_read = true;
-                return Ok(false);
+    /// The decoder may have gone on since the slot was found. It does not take this page as long as the lock
+    /// of its slot is held.
+    fn is_ahead(&self, number: usize) -> bool {
+        lock(&self.state).first <= number
+    }
+
+    fn fill(&self, slot: &Slot, ready: &mut Option<Ready>, pages: &Pages) -> bool {
+        let (length, cost) = (slot.header.uncompressed_bytes as u64, self.cost(slot));
+        let before = pages.ready_bytes.fetch_add(length, Ordering::Relaxed);
+        let has_room = before + length <= pages.ready_bytes_max && pages.memory.has_room(cost);
+        let bytes =
+            if has_room { guarded(|| slot.read(self.codec, pages)) } else { Ok(Err(damage(""))) };
+        match bytes {
+            Ok(Ok(bytes)) => {
+                *ready = Some(Ready { bytes, length });
+                true
             }
-            reader.skip_next_page()?;
-            self.position += 1;
-        }
-        Ok(true)
-    }
-
-    fn read(&mut self, page: usize) -> Result<Option<Page>> {
-        if self.is_read || !self.go_to(page)? {
-            return Ok(None);
-        }
-        let Some(reader) = &mut self.reader else { return Ok(None) };
-        self.position += 1;
-        let page = reader.get_next_page()?;
-        self.is_read = page.is_none();
-        self.last_bytes = page.as_ref().map_or(0, |page| page.buffer().len());
-        Ok(page)
-    }
-
-    /// [`Self::read_ahead`], if a page like the one before fits what may be ready.
-    fn read_ahead_within(&mut self, page: usize, pages: &Pages) -> bool {
-        let expected = self.last_bytes;
-        let ready = pages.ready_bytes.fetch_add(expected, Ordering::Relaxed);
-        let is_read =
-            ready + expected <= pages.max_bytes && self.read_ahead(page, &pages.ready_bytes);
-        pages.ready_bytes.fetch_sub(expected, Ordering::Relaxed);
-        is_read
-    }
-
-    fn read_ahead(&mut self, page: usize, ready_bytes: &AtomicUsize) -> bool {
-        if !self.is_started
-            || self.is_stuck
-            || self.is_read
-            || self.ready.is_some()
-            || self.position > page
-        {
-            return false;
-        }
-        let header = match guarded(|| self.header(page)) {
-            Ok(Ok(Some(header))) => header,
-            // The end, or an error that the decoder finds by itself when it comes here.
-            Ok(_) => {
-                self.is_stuck = true;
-                return false;
-            }
-            Err(_) => PageMetadata { num_rows: None, num_levels: None, is_dict: false },
-        };
-        let read = guarded(|| self.read(page));
-        let read = read.unwrap_or_else(|panic| Err(ParquetError::General(panic))).transpose();
-        let Some(page) = read else { return false };
-        self.is_stuck = page.is_err();
-        ready_bytes.fetch_add(length(&page), Ordering::Relaxed);
-        self.ready = Some(Ready { header, page });
-        true
-    }
-
-    /// What the header of a page says.
-    fn header(&mut self, page: usize) -> Result<Option<PageMetadata>> {
-        if self.is_read || !self.go_to(page)? {
-            return Ok(None);
-        }
-        self.reader.as_mut().map_or(Ok(None), PageReader::peek_next_page)
-    }
-
-    fn take_ready(&mut self, ready_bytes: &AtomicUsize) -> Option<Result<Page>> {
-        let page = self.ready.take()?.page;
-        ready_bytes.fetch_sub(length(&page), Ordering::Relaxed);
-        Some(page)
-    }
-}
-
-fn length(page: &Result<Page>) -> usize {
-    page.as_ref().map_or(0, |page| page.buffer().len())
-}
-
-/// Hands the decoder the pages of one column chunk.
-struct ChunkPages {
-    pages: Arc<Pages>,
-    column: Arc<Column>,
-}
-
-impl ChunkPages {
-    fn next_page(&self) -> usize {
-        self.column.next.load(Ordering::Acquire)
-    }
-
-    fn go_on(&self) {
-        self.column.next.fetch_add(1, Ordering::AcqRel);
-    }
-}
-
-impl Iterator for ChunkPages {
-    type Item = Result<Page>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
-    }
-}
-
-impl PageReader for ChunkPages {
-    fn get_next_page(&mut self) -> Result<Option<Page>> {
-        let number = self.next_page();
-        if number == 0 {
-            for lane in &self.column.lanes {
-                lock(lane).is_started = true;
+            _ => {
+                pages.ready_bytes.fetch_sub(length, Ordering::Relaxed);
+                // A damaged page must not be noticed before it is asked for.
+                lock(&self.state).is_stuck |= has_room;
+                false
             }
         }
-        let mut lane = lock(self.column.lane(number));
-        lane.is_started = true;
-        let page = match lane.take_ready(&self.pages.ready_bytes) {
-            Some(page) => page.map(Some),
-            None => lane.read(number),
-        };
-        self.go_on();
-        page
     }
+}
 
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        let number = self.next_page();
-        let mut lane = lock(self.column.lane(number));
-        match &lane.ready {
-            Some(ready) => Ok(Some(ready.header.clone())),
-            None => lane.header(number),
+impl State {
+    fn slot(&mut self, number: usize, pages: &Pages) -> Result<Option<Arc<Slot>>> {
+        loop {
+            if let Some(slot) = number.checked_sub(self.first).and_then(|at| self.slots.get(at)) {
+                return Ok(Some(Arc::clone(slot)));
+            }
+            let Some(slot) = self.next_slot(pages)? else { return Ok(None) };
+            self.slots.push_back(Arc::new(slot));
         }
     }
 
-    fn skip_next_page(&mut self) -> Result<()> {
-        let number = self.next_page();
-        let mut lane = lock(self.column.lane(number));
-        if let Some(page) = lane.take_ready(&self.pages.ready_bytes) {
-            page?;
-        } else if lane.go_to(number)? {
-            lane.position += 1;
-            lane.reader.as_mut().map_or(Ok(()), PageReader::skip_next_page)?;
+    /// Reads the next header of a page that holds values.
+    fn next_slot(&mut self, pages: &Pages) -> Result<Option<Slot>> {
+        while self.rest.start < self.rest.end {
+            let (header, length) = self.read_header(pages.source.as_ref())?;
+            let start = self.rest.start + length as u64;
+            let end = start + header.compressed_bytes as u64;
+            if end > self.rest.end {
+                return Err(damage("a page is longer than its column chunk"));
+            }
+            self.rest.start = end;
+            if !matches!(header.kind, Kind::Other) {
+                return Ok(Some(Slot { header, place: start..end, ready: Mutex::default() }));
+            }
         }
-        self.go_on();
-        Ok(())
+        Ok(None)
     }
 
-    fn supports_deferred_dictionary(&self) -> bool {
-        let lane = lock(&self.column.lanes[0]);
-        lane.reader.as_ref().is_some_and(PageReader::supports_deferred_dictionary)
-    }
-
-    fn take_deferred_dictionary(&mut self) -> Result<Option<Page>> {
-        // A dictionary is the first page, so the first lane is the one that skipped it.
-        let mut lane = lock(&self.column.lanes[0]);
-        lane.reader.as_mut().map_or(Ok(None), PageReader::take_deferred_dictionary)
-    }
-}
-
-/// Some row groups of a file, for the decoder.
-pub(crate) struct Groups<'a> {
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) metadata: &'a Arc<ParquetMetaData>,
-    /// Their numbers in the file.
-    pub(crate) numbers: &'a [usize],
-    pub(crate) pages: &'a Arc<Pages>,
-}
-
-impl RowGroups for Groups<'_> {
-    fn num_rows(&self) -> usize {
-        let rows = self.row_groups().map(|group| usize::try_from(group.num_rows()).unwrap_or(0));
-        rows.fold(0, usize::saturating_add)
-    }
-
-    fn column_chunks(&self, column: usize) -> Result<Box<dyn PageIterator>> {
-        let lanes = Column::new(self.pages.lanes);
-        lock(&self.pages.columns).push(Arc::clone(&lanes));
-        Ok(Box::new(ColumnChunks {
-            input: Arc::new(ParquetInput(Arc::clone(&self.source))),
-            metadata: Arc::clone(self.metadata),
-            groups: VecDeque::from(self.numbers.to_vec()),
-            column,
-            pages: Arc::clone(self.pages),
-            lanes,
-        }))
-    }
-
-    fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
-        Box::new(self.numbers.iter().map(|&group| self.metadata.row_group(group)))
-    }
-
-    fn metadata(&self) -> &ParquetMetaData {
-        self.metadata
-    }
-}
-
-/// The chunks of one column, one after the other.
-struct ColumnChunks {
-    input: Arc<ParquetInput>,
-    metadata: Arc<ParquetMetaData>,
-    groups: VecDeque<usize>,
-    column: usize,
-    pages: Arc<Pages>,
-    lanes: Arc<Column>,
-}
-
-impl ColumnChunks {
-    fn open(&self, group: usize) -> Result<Box<dyn PageReader>> {
-        let group = self.metadata.row_group(group);
-        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-        let column = group.column(self.column);
-        for lane in &self.lanes.lanes {
-            let reader = SerializedPageReader::new(Arc::clone(&self.input), column, rows, None)?;
-            let mut lane = lock(lane);
-            lane.take_ready(&self.pages.ready_bytes);
-            *lane = Lane { reader: Some(reader), ..Lane::default() };
+    fn read_header(&self, source: &dyn Source) -> Result<(Header, usize)> {
+        let start = self.rest.start;
+        let mut length = HEADER_READ_BYTES as u64;
+        loop {
+            let end = source.size().min(start + length);
+            let bytes = source.read(start..end)?;
+            match Header::read(&bytes) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::UnexpectedEof
+                        && end < source.size()
+                        && length < HEADER_BYTES_MAX =>
+                {
+                    length *= 16;
+                }
+                read => return Ok(read?),
+            }
         }
-        self.lanes.next.store(0, Ordering::Release);
-        let column = Arc::clone(&self.lanes);
-        Ok(Box::new(ChunkPages { pages: Arc::clone(&self.pages), column }))
     }
 }
 
-impl Iterator for ColumnChunks {
-    type Item = Result<Box<dyn PageReader>>;
+impl Slot {
+    /// Drops what is ready and not wanted.
+    fn discard(&self, pages: &Pages) {
+        if let Some(ready) = lock(&self.ready).take() {
+            pages.ready_bytes.fetch_sub(ready.length, Ordering::Relaxed);
+        }
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let group = self.groups.pop_front()?;
-        Some(self.open(group))
+    /// Reads and decompresses the page.
+    fn read(&self, codec: i32, pages: &Pages) -> Result<Bytes> {
+        let mut held = pages.memory.take(0);
+        let header = &self.header;
+        held.set(header.compressed_bytes as u64);
+        let compressed = pages.source.read(self.place.clone())?;
+        if header.crc.is_some_and(|crc| crc != crc32fast::hash(&compressed)) {
+            return Err(damage("the checksum of a page does not match its bytes"));
+        }
+        let (plain, is_compressed) = header.plain_start();
+        if codec == 0 || !is_compressed {
+            return Ok(Bytes::from_owner(Counted { bytes: compressed, _held: held }));
+        }
+        let bytes = header.uncompressed_bytes;
+        held.set((header.compressed_bytes + bytes) as u64);
+        if plain > compressed.len() || plain > bytes {
+            return Err(damage("the levels of a page are longer than the page"));
+        }
+        let mut page = Vec::with_capacity(bytes);
+        page.extend_from_slice(&compressed[..plain]);
+        codec::decompress(codec, &compressed[plain..], bytes - plain, &mut page)?;
+        drop(compressed);
+        held.set(page.capacity() as u64);
+        Ok(Bytes::from_owner(Counted { bytes: page.into(), _held: held }))
     }
 }
 
-impl PageIterator for ColumnChunks {}
+/// Bytes that are counted as long as anything refers to them.
+struct Counted {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

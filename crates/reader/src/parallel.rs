@@ -4,27 +4,33 @@
 //! encodes it, and puts its text where the texts wait for their turn. Whoever brings the text whose turn
 //! it is hands it on, and those that waited for it. So decoding is in order, encoding is parallel, and
 //! memory is bounded: no block is more than [`BLOCKS_AHEAD`] for each thread ahead of the output, however
-//! large the file or its row groups are. A slow output holds the turn, and with it everything else.
+//! large the file or its row groups are, and a text for which there is no room is handed on in pieces when
+//! its turn comes. A slow output holds the turn, and with it everything else.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use arrow_array::RecordBatch;
-
-use crate::batch::BatchReader;
+use crate::batch::{BatchReader, Block, SharedPages};
 use crate::error::Error;
 use crate::guard::lock;
 use crate::jsonl::{Counts, JsonLines};
-use crate::memory::BLOCKS_AHEAD;
-use crate::pages::Pages;
+use crate::memory::{BLOCKS_AHEAD, Excess, ExcessKind, Held, Memory};
 
-/// The text of some rows, in their order.
+/// The room that a text gets at a time.
+const TEXT_STEP_BYTES: usize = 1 << 18;
+
+/// Buffers that became larger than this for one text are not used again.
+const SPARE_BYTES_MAX: usize = 4 << 20;
+
+/// Whole rows of text, in their order.
 pub(crate) struct Text<'a> {
-    pub(crate) block: &'a RecordBatch,
     pub(crate) bytes: &'a [u8],
+    pub(crate) rows: u64,
     pub(crate) counts: Counts,
+    /// Binary columns that hold text, found in the first block.
+    pub(crate) text_like: Option<Vec<String>>,
 }
 
 type Hand<'a> = dyn FnMut(Text<'_>) -> Result<ControlFlow<()>, Error> + Send + 'a;
@@ -41,6 +47,8 @@ pub(crate) fn encode(
     let work = Work {
         file: reader.file().to_owned(),
         pages: reader.pages(),
+        memory: Arc::clone(&reader.plan().memory),
+        text_bytes: reader.plan().text_bytes,
         lines,
         // Those that wait, and one more with each thread.
         blocks_ahead: (BLOCKS_AHEAD - 1) * threads.get() as u64 + 1,
@@ -66,7 +74,10 @@ pub(crate) fn encode(
 
 struct Work<'a, 'h> {
     file: String,
-    pages: Arc<Pages>,
+    pages: SharedPages,
+    memory: Arc<Memory>,
+    /// A text of more bytes is handed on in pieces.
+    text_bytes: u64,
     lines: &'a JsonLines,
     blocks_ahead: u64,
     input: Mutex<Input>,
@@ -84,11 +95,21 @@ struct Input {
     is_done: bool,
 }
 
-/// A block whose text waits for its turn.
+/// A block on its way to its text.
+struct Taken {
+    number: u64,
+    /// Its first row in the file.
+    row: u64,
+    block: Result<Block, Error>,
+}
+
+/// The text of a block, or of the rest of it.
 struct Encoded {
-    block: RecordBatch,
-    bytes: Vec<u8>,
+    text: Vec<u8>,
+    rows: u64,
     counts: Counts,
+    text_like: Option<Vec<String>>,
+    held: Held,
 }
 
 struct Turn<'a, 'h> {
@@ -105,45 +126,114 @@ struct Turn<'a, 'h> {
 impl Work<'_, '_> {
     fn run(&self) {
         let guard = EndOnPanic(self);
-        let mut bytes = Vec::new();
-        while let Some((number, row, block)) = self.take() {
-            let encoded = block.and_then(|block| self.encode(block, row, bytes));
+        let mut text = Vec::new();
+        while let Some(Taken { number, row, block }) = self.take() {
+            let encoded = block.and_then(|block| self.encode(number, &block, row, text));
             match self.pass_on(number, encoded) {
-                Some(spare) => bytes = spare,
+                Some(spare) => text = spare,
                 None => break,
             }
         }
         drop(guard);
     }
 
-    fn encode(&self, block: RecordBatch, row: u64, mut bytes: Vec<u8>) -> Result<Encoded, Error> {
-        bytes.clear();
-        let mut counts = Counts::default();
-        let encoded = self.lines.encode_rows(&block, &mut bytes, &mut counts);
-        encoded.map_err(|error| error.in_file(&self.file, row))?;
-        Ok(Encoded { block, bytes, counts })
+    /// The text of a block. What there is no room for is handed on before.
+    fn encode(
+        &self,
+        number: u64,
+        block: &Block,
+        row: u64,
+        mut text: Vec<u8>,
+    ) -> Result<Encoded, Error> {
+        text.clear();
+        let batch = &block.batch;
+        let bound = self.lines.bind(batch);
+        let mut bound = bound.map_err(|error| error.in_file(&self.file, row))?;
+        let text_like = (number == 0).then(|| self.lines.text_like_columns(batch));
+        let mut encoded = Encoded {
+            held: self.memory.take(text.capacity() as u64),
+            text,
+            rows: 0,
+            counts: Counts::default(),
+            text_like,
+        };
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let stop_bytes = encoded.text.len() + TEXT_STEP_BYTES;
+            let rows = start..batch.num_rows();
+            let end = bound.encode(rows, stop_bytes, &mut encoded.text, &mut encoded.counts);
+            encoded.rows += (end - start) as u64;
+            self.memory.note_text(encoded.rows, encoded.text.len() as u64);
+            encoded.held.set(encoded.text.capacity() as u64);
+            if end < batch.num_rows() && !self.has_room(&encoded) {
+                self.hand_on_rows(number, &mut encoded)?;
+            }
+            if end == start + 1 && encoded.text.len() as u64 > self.memory.limit() {
+                let (column, bytes) = (bound.longest(start), encoded.text.len() as u64);
+                self.memory.exceed(Excess { column, kind: ExcessKind::Row, bytes });
+            }
+            start = end;
+        }
+        Ok(encoded)
     }
 
-    /// The next block with its number and its first row, or `None` at the end.
-    fn take(&self) -> Option<(u64, u64, Result<RecordBatch, Error>)> {
+    /// Whether a text may become longer. Its buffer grows by doubling.
+    fn has_room(&self, encoded: &Encoded) -> bool {
+        let (used, capacity) = (encoded.text.len(), encoded.text.capacity());
+        let more = if capacity - used < TEXT_STEP_BYTES { capacity } else { 0 };
+        (used as u64) < self.text_bytes && self.memory.has_room(more as u64)
+    }
+
+    /// Waits for the block's turn and hands on the rows that are encoded.
+    fn hand_on_rows(&self, number: u64, encoded: &mut Encoded) -> Result<(), Error> {
+        let mut turn = lock(&self.turn);
+        while turn.next != number && !turn.is_over {
+            turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !turn.is_over {
+            let flow = turn.hand(encoded)?;
+            if flow.is_break() {
+                self.end(&mut turn);
+            }
+        }
+        encoded.begin_anew();
+        Ok(())
+    }
+
+    /// Nothing more is wanted.
+    fn end(&self, turn: &mut Turn<'_, '_>) {
+        turn.is_over = true;
+        self.memory.stop_waiting();
+        self.turned.notify_all();
+    }
+
+    /// The next block, or `None` at the end.
+    fn take(&self) -> Option<Taken> {
         let mut input = self.input();
         if input.is_done {
             return None;
         }
-        let block = input.reader.next_block().transpose();
+        let number = input.next;
+        // What is in flight is waited for if there is no room: by the decoder, which knows how much it needs.
+        if !self.memory.has_room(0) {
+            self.memory.wait_for_those_before(number);
+        }
+        let block = input.reader.next_block(number).transpose();
         input.is_done = !matches!(block, Some(Ok(_)));
         let block = block?;
-        let (number, row) = (input.next, input.row);
+        self.memory.begin(number);
+        let row = input.row;
         input.next += 1;
-        input.row += block.as_ref().map_or(0, |block| block.num_rows() as u64);
-        Some((number, row, block))
+        input.row += block.as_ref().map_or(0, |block| block.batch.num_rows() as u64);
+        Some(Taken { number, row, block })
     }
 
     /// The reader, once the pages that it is about to decode are there. A thread that would wait for
     /// it reads pages ahead instead.
     fn input(&self) -> MutexGuard<'_, Input> {
         loop {
-            if self.pages.read_one() {
+            let pages = lock(&self.pages).clone();
+            if pages.is_some_and(|pages| pages.read_one()) {
                 continue;
             }
             match self.input.try_lock() {
@@ -163,26 +253,50 @@ impl Work<'_, '_> {
             turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
         }
         turn.waiting.insert(number, encoded);
-        if turn.hand_on() {
+        if turn.hand_on(&self.memory) {
             self.turned.notify_all();
         }
-        if turn.is_over { None } else { Some(turn.spare.pop().unwrap_or_default()) }
+        if turn.is_over {
+            self.end(&mut turn);
+            return None;
+        }
+        Some(turn.spare.pop().unwrap_or_default())
+    }
+}
+
+impl Encoded {
+    /// The rows so far are handed on.
+    fn begin_anew(&mut self) {
+        self.text.clear();
+        if self.text.capacity() > SPARE_BYTES_MAX {
+            self.text = Vec::new();
+        }
+        self.held.set(self.text.capacity() as u64);
+        (self.rows, self.counts, self.text_like) = (0, Counts::default(), None);
     }
 }
 
 impl Turn<'_, '_> {
+    fn hand(&mut self, encoded: &mut Encoded) -> Result<ControlFlow<()>, Error> {
+        let Encoded { text, rows, counts, text_like, .. } = encoded;
+        let (rows, counts, text_like) = (*rows, *counts, text_like.take());
+        (self.hand)(Text { bytes: text, rows, counts, text_like })
+    }
+
     /// Hands on the blocks whose turn it is; whether there were any.
-    fn hand_on(&mut self) -> bool {
+    fn hand_on(&mut self, memory: &Memory) -> bool {
         let before = self.next;
         while !self.is_over
             && let Some(encoded) = self.waiting.remove(&self.next)
         {
-            self.next += 1;
-            let handed = encoded.and_then(|Encoded { block, bytes, counts }| {
-                let flow = (self.hand)(Text { block: &block, bytes: &bytes, counts });
-                self.spare.push(bytes);
+            let handed = encoded.and_then(|mut encoded| {
+                let flow = self.hand(&mut encoded);
+                encoded.begin_anew();
+                self.spare.push(encoded.text);
                 flow
             });
+            memory.end(self.next);
+            self.next += 1;
             self.is_over = !matches!(handed, Ok(ControlFlow::Continue(())));
             if let Err(error) = handed {
                 self.outcome = Err(error);
@@ -198,8 +312,7 @@ struct EndOnPanic<'w, 'a, 'h>(&'w Work<'a, 'h>);
 impl Drop for EndOnPanic<'_, '_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            lock(&self.0.turn).is_over = true;
-            self.0.turned.notify_all();
+            self.0.end(&mut lock(&self.0.turn));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::footer::Footer;
 use crate::ipc::ArrowStream;
 use crate::json::{JsonExport, Members, write_compact};
 use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
-use crate::memory::Plan;
+use crate::memory::{Excess, Plan};
 use crate::parallel;
 use crate::source::{FileKind, Source};
 use crate::write::{Frame, ROW_END_IN_ARRAY, RowWriter};
@@ -92,7 +92,7 @@ pub struct Progress {
 }
 
 /// The rows of one file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileRows {
     /// Rows the file has: by its footer, or counted for a JSON export that was read to its end.
     pub rows: Option<u64>,
@@ -100,9 +100,10 @@ pub struct FileRows {
     pub printed: u64,
     /// Rows left out at the start, for [`PrintOptions::offset`].
     pub skipped: u64,
-    /// One page for each column and one batch are more than [`PrintOptions::memory`], so the file was
-    /// read by one thread, one batch at a time.
-    pub is_over_memory: bool,
+    /// The largest page or row that took more than there was of [`PrintOptions::memory`].
+    pub excess: Option<Excess>,
+    /// The number of rows that the footer states for the whole file, where it has others.
+    pub other_total: Option<u64>,
 }
 
 /// Prints files one after the other as JSON Lines, with one limit and one offset over all of them.
@@ -266,18 +267,22 @@ impl<W: Write + Send> Printer<W> {
         };
         self.skip -= read.offset;
         let wanted = self.left.unwrap_or(u64::MAX).min(rows - read.offset);
-        let (batch_rows, memory) = (options.batch_rows, options.memory);
-        let plan = Plan::new(&footer, &columns, wanted, batch_rows, options.threads, memory);
-        if options.format == PrintFormat::ArrowStream {
-            let whole = Plan::one_by_one(&footer, &columns, options.batch_rows);
-            let reader = BatchReader::planned(file, source, footer, &columns, &read, &whole)?;
+        let (batch_rows, bytes) = (options.batch_rows, options.memory);
+        let is_stream = options.format == PrintFormat::ArrowStream;
+        let plan = if is_stream {
+            Plan::stream(&footer, &columns, batch_rows, bytes)
+        } else {
+            Plan::new(&footer, &columns, wanted, batch_rows, options.threads, bytes)
+        };
+        let (memory, other_total) = (Arc::clone(&plan.memory), footer.other_total());
+        let reader = BatchReader::planned(file, source, footer, &columns, &read, &plan)?;
+        if is_stream {
             self.print_stream(file, reader, each)?;
         } else {
-            let reader = BatchReader::planned(file, source, footer, &columns, &read, &plan)?;
             self.print_lines(file, reader, read.offset, plan.threads, each)?;
         }
-        let (rows, skipped, is_over_memory) = (Some(rows), read.offset, plan.is_over);
-        Ok(FileRows { rows, printed: 0, skipped, is_over_memory })
+        let (rows, skipped, excess) = (Some(rows), read.offset, memory.excess());
+        Ok(FileRows { rows, printed: 0, skipped, excess, other_total })
     }
 
     fn print_lines(
@@ -291,10 +296,12 @@ impl<W: Write + Send> Printer<W> {
         let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
         let lines = lines.with_row_end(self.row_end());
         parallel::encode(reader, &lines, first_row, threads, &mut |text| {
-            self.text_like.get_or_insert_with(|| lines.text_like_columns(text.block));
+            if let (None, Some(columns)) = (&self.text_like, text.text_like) {
+                self.text_like = Some(columns);
+            }
             self.writer.write(text.bytes)?;
             self.counts += text.counts;
-            self.count_rows(text.block.num_rows() as u64);
+            self.count_rows(text.rows);
             Ok(each(self.progress()))
         })
     }

@@ -1,18 +1,14 @@
 //! Where bytes come from: a length and reads of ranges.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
-
 use crate::error::Error;
 use crate::guard::lock;
-use crate::thrift;
+use bytes::Bytes;
 
 /// Random access to the bytes of one file or object.
 pub trait Source: Send + Sync {
@@ -213,73 +209,28 @@ fn known_start(head: &[u8]) -> &'static str {
     }
 }
 
-/// Presents a [`Source`] to the `parquet` crate.
-#[derive(Clone)]
-pub(crate) struct ParquetInput(pub(crate) Arc<dyn Source>);
-
 /// Page headers are a few dozen bytes; one small read nearly always holds them.
 pub(crate) const HEADER_READ_BYTES: usize = 512;
 
-impl Length for ParquetInput {
-    fn len(&self) -> u64 {
-        self.0.size()
-    }
-}
-
-impl ChunkReader for ParquetInput {
-    type T = HeaderReader;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let reader = SourceReader { source: Arc::clone(&self.0), position: start };
-        let input = BufReader::with_capacity(HEADER_READ_BYTES, reader);
-        Ok(HeaderReader { input, is_checked: false })
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let end = start
-            .checked_add(length as u64)
-            .ok_or_else(|| ParquetError::EOF("a range beyond the file".to_owned()))?;
-        Ok(self.0.read(start..end)?)
-    }
-}
-
-/// Reads a page header, once it was looked at. Of the bodies of pages nothing is read this way.
-pub(crate) struct HeaderReader {
-    input: BufReader<SourceReader>,
-    is_checked: bool,
-}
-
-impl Read for HeaderReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.is_checked {
-            if let Some(problem) = thrift::page_problem(self.input.fill_buf()?) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
-            }
-            self.is_checked = true;
-        }
-        self.input.read(buffer)
-    }
-}
-
-/// Reads a [`Source`] from a position onwards.
+/// Reads a range of a [`Source`] from its start onwards.
 pub(crate) struct SourceReader {
     source: Arc<dyn Source>,
-    position: u64,
+    left: Range<u64>,
 }
 
 impl SourceReader {
-    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
-        Self { source, position: 0 }
+    pub(crate) fn new(source: Arc<dyn Source>, range: Range<u64>) -> Self {
+        Self { source, left: range }
     }
 }
 
 impl Read for SourceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.source.size().saturating_sub(self.position);
+        let left = self.left.end.saturating_sub(self.left.start);
         let length = left.min(buffer.len() as u64);
-        let bytes = self.source.read(self.position..self.position + length)?;
+        let bytes = self.source.read(self.left.start..self.left.start + length)?;
         buffer[..bytes.len()].copy_from_slice(&bytes);
-        self.position += length;
+        self.left.start += length;
         Ok(bytes.len())
     }
 }

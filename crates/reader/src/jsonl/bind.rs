@@ -31,6 +31,7 @@ impl<'a> Column<'a> {
             }
             Kind::Text => Data::Text(bind_text(array)?),
             Kind::Binary => Data::Bytes(bind_bytes(array)?, options.binary),
+            Kind::Int96 => Data::Int96(array.as_fixed_size_binary_opt()?),
             Kind::Uuid => Data::Uuid(array.as_fixed_size_binary_opt()?),
             Kind::Date32 => Data::Date32(values::<Date32Type>(array)?),
             Kind::Date64 => Data::Date64(values::<Date64Type>(array)?),

@@ -11,7 +11,7 @@ use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::TimeUnit;
 
 use super::kernel::cell::{CELLS, Cells, Line};
-use super::kernel::{binary, decimal, float, float32, int, text, time};
+use super::kernel::{binary, decimal, float, float32, float64, int, text, time};
 use super::plan::Key;
 use super::{BinaryForm, Counts, DecimalForm, Int64Form, NonFinite};
 
@@ -39,6 +39,7 @@ pub(super) enum Data<'a> {
     I16(&'a [i16]),
     I32(&'a [i32]),
     I64(&'a [i64], Int64Form),
+    Int96(&'a FixedSizeBinaryArray),
     /// For each row, which of the values it is.
     Indexed(Vec<usize>, Box<Column<'a>>),
     List(Spans<'a>, Box<Column<'a>>),
@@ -157,6 +158,26 @@ impl Column<'_> {
         }
     }
 
+    /// About how long the text of a row is, to tell long values from short ones.
+    pub(super) fn likely_bytes(&self, row: usize) -> usize {
+        if self.is_null(row) {
+            return 0;
+        }
+        match &self.data {
+            Data::Bytes(bytes, _) => bytes.value(row).len(),
+            Data::Text(text) => text.value(row).len(),
+            Data::List(spans, items) | Data::Map(spans, _, items) => {
+                spans.of(row).map(|item| items.likely_bytes(item) + 1).sum()
+            }
+            Data::VectorBase64(spans, _) => spans.of(row).len() * 8,
+            Data::Struct(members) => {
+                members.iter().map(|(_, member)| member.likely_bytes(row)).sum()
+            }
+            Data::Indexed(index, values) => values.likely_bytes(index[row]),
+            _ => 8,
+        }
+    }
+
     fn has_nulls(&self) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0)
     }
@@ -222,6 +243,7 @@ impl Column<'_> {
             Data::I16(values) => int::write_signed(values[row], Int64Form::Number, out),
             Data::I32(values) => int::write_signed(values[row], Int64Form::Number, out),
             Data::I64(values, form) => int::write_signed(values[row], *form, out),
+            Data::Int96(array) => time::write_int96(array.value(row), out),
             Data::Text(values) => text::write_string(values.value(row), out),
             Data::Time32(values, unit) => {
                 time::write_time(i64::from(values[row]), *unit, out, counts);
@@ -250,7 +272,7 @@ impl Column<'_> {
                 return float32::write_f32_list(&values[span], *form, line.buffer(), counts);
             }
             Data::F64(values, form) if !self.has_nulls() => {
-                return float::write_f64_list(&values[span], *form, line.buffer(), counts);
+                return float64::write_f64_list(&values[span], *form, line.buffer(), counts);
             }
             _ => {}
         }

@@ -8,7 +8,7 @@ use arrow_schema::TimeUnit;
 use super::Int64Form;
 use super::column::{Column, Data, Text};
 use super::kernel::cell::Cells;
-use super::kernel::{float, float32, int, text, time};
+use super::kernel::{float32, float64, int, text, time};
 
 impl Column<'_> {
     /// Makes the cells of `rows`, at most [`CELLS`](super::kernel::cell::CELLS) of them, if the type's
@@ -22,7 +22,7 @@ impl Column<'_> {
                 cells.fill(&values[rows.clone()], |days, slot| time::date(i64::from(days), slot));
             }
             Data::F32(values, _) => float32::fill(&values[rows.clone()], cells),
-            Data::F64(values, _) => cells.fill(&values[rows.clone()], float::f64_cell),
+            Data::F64(values, _) => float64::fill(&values[rows.clone()], cells),
             Data::I8(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
             Data::I16(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
             Data::I32(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),

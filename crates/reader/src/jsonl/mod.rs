@@ -13,7 +13,7 @@
 //! | binary | base64 with padding, lower-case hex, or text, by [`BinaryForm`]; UUID as hyphenated text |
 //! | date | `2026-11-23`; years outside 0000–9999 as `+010000-01-01` |
 //! | time | `09:30:00.123`; outside 0–24 h `null`, counted |
-//! | timestamp | `2026-11-23T09:30:00.123Z`; fraction digits by unit; `Z` if adjusted to UTC |
+//! | timestamp | `2026-11-23T09:30:00.123Z`; fraction digits by unit; `Z` if adjusted to UTC; nine digits for `INT96` |
 //! | duration | ISO 8601, `PT1.500S` |
 //! | list | array |
 //! | struct | object |
@@ -29,6 +29,8 @@ mod column;
 mod fill;
 mod kernel;
 mod plan;
+
+use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
@@ -228,49 +230,17 @@ impl JsonLines {
         out: &mut Vec<u8>,
         counts: &mut Counts,
     ) -> Result<(), ValueError> {
-        let mut columns = bind(&self.columns, self.options, batch)?;
-        if self.needs_check {
-            self.check(&columns, batch.num_rows())?;
-        }
-        let mut line = Line::new(out);
-        let mut start = 0;
-        while start < batch.num_rows() {
-            let rows = start..batch.num_rows().min(start + CELLS);
-            for column in &mut columns {
-                column.fill(rows.clone());
-            }
-            for row in rows.clone() {
-                self.write_row(row, &mut columns, &mut line, counts);
-            }
-            start = rows.end;
-        }
-        line.buffer();
+        self.bind(batch)?.encode(0..batch.num_rows(), usize::MAX, out, counts);
         Ok(())
     }
 
-    fn write_row(
-        &self,
-        row: usize,
-        columns: &mut [Column<'_>],
-        line: &mut Line<'_>,
-        counts: &mut Counts,
-    ) {
-        let mut is_first = true;
-        for (plan, column) in self.columns.iter().zip(columns) {
-            if self.options.nulls == Nulls::Drop && column.is_null(row) {
-                continue;
-            }
-            plan.key.write(is_first, line);
-            is_first = false;
-            column.put(row, line, counts);
+    /// The rows of `batch`, all of which can be encoded.
+    pub(crate) fn bind<'a>(&'a self, batch: &'a RecordBatch) -> Result<Rows<'a>, ValueError> {
+        let columns = bind(&self.columns, self.options, batch)?;
+        if self.needs_check {
+            self.check(&columns, batch.num_rows())?;
         }
-        if is_first {
-            line.push_byte(b'{');
-        }
-        line.push_byte(b'}');
-        for &byte in self.row_end {
-            line.push_byte(byte);
-        }
+        Ok(Rows { lines: self, columns })
     }
 
     /// Values of all batches so far that were printed as something else than themselves.
@@ -296,6 +266,73 @@ impl JsonLines {
             }
         }
         Ok(())
+    }
+}
+
+/// The rows of one batch, ready to be encoded.
+pub(crate) struct Rows<'a> {
+    lines: &'a JsonLines,
+    columns: Vec<Column<'a>>,
+}
+
+impl Rows<'_> {
+    /// Appends a line for each row of `rows`, until `out` has `stop_bytes` or more. Returns the first row
+    /// that was left.
+    pub(crate) fn encode(
+        &mut self,
+        rows: Range<usize>,
+        stop_bytes: usize,
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> usize {
+        let mut line = Line::new(out);
+        let mut start = rows.start;
+        while start < rows.end {
+            let cells = start..rows.end.min(start + CELLS);
+            for column in &mut self.columns {
+                column.fill(cells.clone());
+            }
+            start = cells.end;
+            for row in cells {
+                self.write_row(row, &mut line, counts);
+                if line.len() >= stop_bytes {
+                    start = row + 1;
+                    break;
+                }
+            }
+            if line.len() >= stop_bytes {
+                break;
+            }
+        }
+        line.buffer();
+        start
+    }
+
+    fn write_row(&mut self, row: usize, line: &mut Line<'_>, counts: &mut Counts) {
+        let lines = self.lines;
+        let mut is_first = true;
+        for (plan, column) in lines.columns.iter().zip(&mut self.columns) {
+            if lines.options.nulls == Nulls::Drop && column.is_null(row) {
+                continue;
+            }
+            plan.key.write(is_first, line);
+            is_first = false;
+            column.put(row, line, counts);
+        }
+        if is_first {
+            line.push_byte(b'{');
+        }
+        line.push_byte(b'}');
+        for &byte in lines.row_end {
+            line.push_byte(byte);
+        }
+    }
+
+    /// The column that has most of a row.
+    pub(crate) fn longest(&self, row: usize) -> String {
+        let named = self.lines.columns.iter().zip(&self.columns);
+        let longest = named.max_by_key(|(_, column)| column.likely_bytes(row));
+        longest.map(|(plan, _)| plan.name.clone()).unwrap_or_default()
     }
 }
 

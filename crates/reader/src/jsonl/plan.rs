@@ -8,6 +8,7 @@ use super::kernel::cell::{Line, Short};
 use super::kernel::text;
 use super::{JsonOptions, Problem, ValueError, VectorForm};
 use crate::error::Error;
+use crate::schema::is_int96;
 
 /// The key of a column or a member, escaped, with what comes before it.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ pub(super) enum Kind {
     Float,
     /// A dictionary or run-end column: its values.
     Indexed(Box<Kind>),
+    Int96,
     Integer,
     List(Box<Kind>),
     Map {
@@ -132,6 +134,7 @@ impl Planner<'_> {
         let is_uuid = field.extension_type_name() == Some("arrow.uuid");
         match field.data_type() {
             DataType::FixedSizeBinary(16) if is_uuid => Ok(Kind::Uuid),
+            DataType::FixedSizeBinary(_) if is_int96(field) => Ok(Kind::Int96),
             other => self.data_type(other, path),
         }
     }

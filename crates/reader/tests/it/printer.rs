@@ -205,7 +205,7 @@ fn any_memory_and_any_threads_print_the_same_and_too_little_is_told() {
             for (name, file) in &wide {
                 let source = Arc::new(file.clone());
                 let rows = printer.print(name, source, &mut |_| ControlFlow::Continue(())).unwrap();
-                assert_eq!(rows.is_over_memory, memory <= 1, "{memory} bytes");
+                assert_eq!(rows.excess.is_some(), memory <= 1, "{memory} bytes");
             }
             printer.finish().unwrap();
             drop(printer);

@@ -156,6 +156,13 @@ impl<'a> Line<'a> {
         self.used += 1;
     }
 
+    /// The length of the buffer, with everything that was appended so far.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "once for each row")]
+    pub(crate) fn len(&self) -> usize {
+        self.out.len() + self.used
+    }
+
     /// The buffer, with everything that was appended so far.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         self.flush();

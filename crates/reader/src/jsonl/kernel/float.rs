@@ -1,6 +1,6 @@
-//! Single floats, and lists of f64, as `zmij` spells them.
+//! Floats one by one, as `zmij` spells them.
 //!
-//! Bench: `cargo bench --bench engine`, f64 list and f64 prices.
+//! Bench: `cargo bench --bench engine`, f64 prices on a CPU without AVX2.
 
 use crate::jsonl::{Counts, NonFinite};
 
@@ -72,26 +72,22 @@ fn hundredths(value: f64, slot: &mut Slot) -> Option<usize> {
     Some(at + 2 + usize::from(ones > 0))
 }
 
-/// Appends an array of f64 without nulls, of which hardly any are short.
-pub(crate) fn write_f64_list(
+/// Appends each value and a comma behind it.
+pub(crate) fn write_each_f64(
     values: &[f64],
     form: NonFinite,
     out: &mut Vec<u8>,
     counts: &mut Counts,
 ) {
-    out.reserve(values.len() * F64_TEXT_BYTES + 2);
-    out.push(b'[');
-    for (index, &value) in values.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
+    out.reserve(values.len() * F64_TEXT_BYTES);
+    for &value in values {
         if value.is_finite() {
             append_text(zmij::Buffer::new().format_finite(value).as_bytes(), out);
         } else {
             write_nonfinite(value, form, out, counts);
         }
+        out.push(b',');
     }
-    out.push(b']');
 }
 
 /// Appends 16 bytes or a little more as stores of a fixed size, which is what nearly all f64 take.

@@ -29,7 +29,7 @@ use super::cell::{Cells, SLOT, Slot, as_length};
 use super::float::write_f32;
 
 /// Values that are scaled together.
-const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
 /// Distances closer than this to a border are not decided here. The arithmetic is off by less than 1e-6.
 const EPSILON: f64 = 1e-4;
@@ -159,7 +159,10 @@ fn fill_block(values: &[f32], scaled: &mut Scaled, texts: &mut [Slot], lengths: 
 }
 
 /// The first [`BLOCK`] values, or fewer in `room` with something harmless behind them.
-fn whole_block<'a>(values: &'a [f32], room: &'a mut [f32; BLOCK]) -> &'a [f32; BLOCK] {
+pub(super) fn whole_block<'a, T: Copy>(
+    values: &'a [T],
+    room: &'a mut [T; BLOCK],
+) -> &'a [T; BLOCK] {
     if let Some(block) = values.first_chunk() {
         return block;
     }
@@ -168,7 +171,7 @@ fn whole_block<'a>(values: &'a [f32], room: &'a mut [f32; BLOCK]) -> &'a [f32; B
 }
 
 #[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
+pub(super) fn has_avx2() -> bool {
     std::arch::is_x86_feature_detected!("avx2")
         && std::arch::is_x86_feature_detected!("bmi2")
         && std::arch::is_x86_feature_detected!("lzcnt")
@@ -272,7 +275,7 @@ fn scale(values: &[f32; BLOCK], scaled: &mut Scaled) {
 /// The digits of a number below 10^4, one in each byte, the first in the lowest.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
-fn four_digits(number: u32) -> u32 {
+pub(super) fn four_digits(number: u32) -> u32 {
     let hundreds = (number * 10_486) >> 20;
     let twos = hundreds | (number - hundreds * 100) << 16;
     let tens = ((twos * 103) >> 10) & 0x000f_000f;

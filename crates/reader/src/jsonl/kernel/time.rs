@@ -123,6 +123,24 @@ pub(crate) fn write_timestamp(value: i64, unit: TimeUnit, utc: bool, out: &mut V
     out.extend_from_slice(if utc { b"Z\"" } else { b"\"" });
 }
 
+/// Appends an `INT96`: nanoseconds of a day and the Julian day, little-endian.
+pub(crate) fn write_int96(bytes: &[u8], out: &mut Vec<u8>) {
+    const NANOS_PER_DAY: i64 = SECONDS_PER_DAY * 1_000_000_000;
+    /// 1970-01-01.
+    const JULIAN_1970: i64 = 2_440_588;
+    let (Some(nanos), Some(day)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        return out.extend_from_slice(b"null");
+    };
+    let (nanos, day) = (i64::from_le_bytes(*nanos), i64::from(i32::from_le_bytes(*day)));
+    let day = day - JULIAN_1970 + nanos.div_euclid(NANOS_PER_DAY);
+    let nanos = nanos.rem_euclid(NANOS_PER_DAY);
+    out.push(b'"');
+    append_date(day, out);
+    out.push(b'T');
+    append_clock(nanos / 1_000_000_000, nanos % 1_000_000_000, 9, out);
+    out.push(b'"');
+}
+
 /// Appends a length of time in ISO 8601 seconds, in quotes.
 pub(crate) fn write_duration(value: i64, unit: TimeUnit, out: &mut Vec<u8>) {
     let (parts, digits) = resolution(unit);

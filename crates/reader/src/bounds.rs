@@ -1,0 +1,224 @@
+//! What a block may take while it is decoded, judged by the pages that the decoder asks for.
+//!
+//! The `parquet` crate decodes as many rows as it was told to, whatever they take. So the headers of pages, the
+//! repetition levels and the lengths of a dictionary's values tell how much a block can become, before it
+//! does: a block that would be too large is given up and decoded anew in fewer rows.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use parquet::errors::{ParquetError, Result};
+
+use crate::guard::lock;
+use crate::levels;
+use crate::memory::{Excess, ExcessKind, Memory};
+use crate::page::{Header, damage};
+use crate::pages::Leaf;
+
+/// Pages that can decode to more are looked into for their longest row.
+const LOOKED_INTO_BYTES: u64 = 1 << 18;
+
+/// No Arrow array of texts with 32-bit offsets holds more than twice this.
+const COPIED_TEXT_BYTES_MAX: u64 = 1 << 30;
+
+/// The bounds of one decoder.
+pub(crate) struct Bounds {
+    memory: Arc<Memory>,
+    /// Rows of each block.
+    rows: u64,
+    least_rows: u64,
+    bytes_max: u64,
+    /// Texts are copied out of their pages.
+    copies_text: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the block, for those who wait for others.
+    block: u64,
+    /// Blocks that were decoded.
+    decoded: u64,
+    /// What the block takes, as far as it is decoded: its values, and pages that only it holds.
+    values_bytes: u64,
+    pages_bytes: u64,
+    leaves: BTreeMap<usize, LeafState>,
+    given_up: Option<GivenUp>,
+    /// What was held when the first block was decoded, if that was more than there is room for.
+    floor: u64,
+}
+
+#[derive(Default, Clone, Copy)]
+struct LeafState {
+    /// Bytes that the values of its page can take of a block.
+    page_share: u64,
+    /// Bytes counted for it in this block.
+    bytes: u64,
+    pages: u64,
+    /// The longest value of its dictionary.
+    longest_key: u64,
+}
+
+/// Why a block was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// It would take too much.
+    TooLarge,
+    /// There is no room for one of its pages beside what the decoder holds.
+    NoRoom,
+}
+
+impl Bounds {
+    pub(crate) fn new(
+        memory: &Arc<Memory>,
+        (rows, least_rows): (usize, usize),
+        bytes_max: u64,
+        copies_text: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            memory: Arc::clone(memory),
+            rows: rows as u64,
+            least_rows: least_rows as u64,
+            bytes_max,
+            copies_text,
+            state: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn begin(&self, block: u64) {
+        let state = &mut *lock(&self.state);
+        state.block = block;
+        state.pages_bytes = 0;
+        state.values_bytes = 0;
+        for leaf in state.leaves.values_mut() {
+            leaf.bytes = leaf.page_share;
+            leaf.pages = 0;
+            state.values_bytes += leaf.bytes;
+        }
+    }
+
+    /// A block is decoded; returns what its values take.
+    pub(crate) fn end(&self) -> u64 {
+        let state = &mut *lock(&self.state);
+        state.decoded += 1;
+        if state.decoded == 1 && !self.memory.has_room(0) {
+            state.floor = self.memory.held() / 4 * 5;
+        }
+        state.values_bytes
+    }
+
+    pub(crate) fn given_up(&self) -> Option<GivenUp> {
+        lock(&self.state).given_up
+    }
+
+    /// Whether a page that takes `cost` bytes may be read. Waits for the blocks before, if they hold what
+    /// is missing. The first block of a decoder gets all that it needs.
+    pub(crate) fn admit_page(&self, leaf: &Leaf, header: &Header, cost: u64) -> Result<()> {
+        if cost == 0 || self.memory.has_room(cost) {
+            return Ok(());
+        }
+        let block = lock(&self.state).block;
+        self.memory.wait_for_those_before(block);
+        if self.memory.has_room(cost) {
+            return Ok(());
+        }
+        let mut state = lock(&self.state);
+        if state.decoded > 0 && self.memory.held() + cost > state.floor {
+            state.given_up = Some(GivenUp::NoRoom);
+            return Err(damage("there is no room for a page"));
+        }
+        self.memory.exceed(Excess {
+            column: leaf.path.clone(),
+            kind: ExcessKind::Page,
+            bytes: header.uncompressed_bytes as u64,
+        });
+        Ok(())
+    }
+
+    /// Counts the values of a page, whose decompressed bytes these are.
+    pub(crate) fn admit_values(&self, leaf: &Leaf, header: &Header, page: &Bytes) -> Result<()> {
+        let mut state = lock(&self.state);
+        let mut counted = state.leaves.get(&leaf.number).copied().unwrap_or_default();
+        if header.is_dictionary() {
+            let copies = leaf.is_text && self.copies_text;
+            counted.longest_key = if copies { longest_text(page) } else { 0 };
+            state.leaves.insert(leaf.number, counted);
+            return Ok(());
+        }
+        let (value_bytes, page_bytes) = self.value_bytes(leaf, header, page, counted.longest_key);
+        let most = header.values().saturating_mul(value_bytes);
+        counted.page_share = if leaf.levels.rep == 0 {
+            most.min(self.rows.saturating_mul(value_bytes))
+        } else if most > LOOKED_INTO_BYTES && self.rows > 1 {
+            let longest = longest_row(leaf, header, page)?;
+            most.min(self.rows.saturating_mul(longest).saturating_mul(value_bytes))
+        } else {
+            most
+        };
+        let mut bytes = counted.bytes.saturating_add(counted.page_share);
+        if leaf.levels.rep == 0 {
+            bytes = bytes.min(self.rows.saturating_mul(value_bytes)).max(counted.page_share);
+        }
+        state.values_bytes = state.values_bytes.saturating_add(bytes - counted.bytes.min(bytes));
+        counted.bytes = bytes;
+        // The block before may hold the first of them.
+        if counted.pages > 0 {
+            state.pages_bytes = state.pages_bytes.saturating_add(page_bytes);
+        }
+        counted.pages += 1;
+        state.leaves.insert(leaf.number, counted);
+        let block_bytes = state.values_bytes.saturating_add(state.pages_bytes);
+        let is_copied_too_far =
+            self.copies_text && leaf.is_text && counted.bytes > COPIED_TEXT_BYTES_MAX;
+        let is_too_large = block_bytes > self.bytes_max && self.rows > self.least_rows;
+        if is_too_large || (is_copied_too_far && self.rows > 1) {
+            state.given_up = Some(GivenUp::TooLarge);
+            return Err(damage("a block takes more than it may"));
+        }
+        Ok(())
+    }
+
+    /// What a value of the page takes at most, and what the page takes while views refer to it.
+    fn value_bytes(
+        &self,
+        leaf: &Leaf,
+        header: &Header,
+        page: &Bytes,
+        longest_key: u64,
+    ) -> (u64, u64) {
+        if !leaf.is_text {
+            return (leaf.value_bytes, 0);
+        }
+        let page_bytes = page.len() as u64;
+        match (self.copies_text, header.has_keys()) {
+            (true, true) => (leaf.value_bytes + longest_key, 0),
+            // The texts of a page are not longer than the page, which counts once.
+            (true, false) => {
+                let average = page_bytes / header.values().max(1);
+                (leaf.value_bytes + average, 0)
+            }
+            (false, true) => (leaf.value_bytes, 0),
+            (false, false) => (leaf.value_bytes, page_bytes),
+        }
+    }
+}
+
+fn longest_row(leaf: &Leaf, header: &Header, page: &Bytes) -> Result<u64> {
+    let values = u32::try_from(header.values()).unwrap_or(u32::MAX);
+    let Some(bytes) = header.rep_levels(page) else { return Ok(u64::from(values)) };
+    levels::longest_row(bytes, leaf.levels.rep, values)
+        .map(u64::from)
+        .ok_or_else(|| ParquetError::General("the levels of a page are damaged".to_owned()))
+}
+
+/// The longest of the texts of a dictionary, each behind its length.
+fn longest_text(mut dictionary: &[u8]) -> u64 {
+    let mut longest = 0;
+    while let Some((length, rest)) = dictionary.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length);
+        longest = longest.max(u64::from(length));
+        dictionary = rest.get(length as usize..).unwrap_or_default();
+    }
+    longest
+}

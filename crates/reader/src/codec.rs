@@ -1,0 +1,160 @@
+//! Decompresses pages.
+//!
+//! The libraries are called directly, and not through the `parquet` crate, because that crate reads only the
+//! first of several blocks that Hadoop puts into an LZ4 page
+//! (<https://github.com/apache/arrow-rs/blob/main/parquet/src/compression.rs>).
+
+use std::io::{self, Read};
+
+use parquet::errors::{ParquetError, Result};
+
+use crate::page::damage;
+
+/// Appends `bytes` bytes that `compressed` holds, under the codec that has this number in the format.
+pub(crate) fn decompress(
+    codec: i32,
+    compressed: &[u8],
+    bytes: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    // A page without values may have no bytes at all.
+    if bytes == 0 {
+        return Ok(());
+    }
+    let start = out.len();
+    match codec {
+        1 => {
+            out.resize(start + bytes, 0);
+            let written = snap::raw::Decoder::new()
+                .decompress(compressed, &mut out[start..])
+                .map_err(|error| ParquetError::General(error.to_string()))?;
+            out.truncate(start + written);
+        }
+        2 => read_all(flate2::bufread::MultiGzDecoder::new(compressed), bytes, out)?,
+        4 => read_all(
+            brotli::Decompressor::new(compressed, compressed.len().clamp(1, 4096)),
+            bytes,
+            out,
+        )?,
+        5 => {
+            out.resize(start + bytes, 0);
+            lz4(compressed, &mut out[start..])?;
+        }
+        6 => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(compressed).map_err(external)?;
+            read_all(decoder, bytes, out)?;
+        }
+        7 => {
+            out.resize(start + bytes, 0);
+            lz4_block(compressed, &mut out[start..])?;
+        }
+        3 => return Err(damage("its pages are compressed with LZO, which is not read")),
+        other => return Err(damage(&format!("its pages have an unknown compression ({other})"))),
+    }
+    let written = out.len() - start;
+    if written != bytes {
+        return Err(damage(&format!(
+            "a page has {written} bytes and not {bytes} as its header says"
+        )));
+    }
+    Ok(())
+}
+
+/// One byte more than there should be is enough to tell.
+fn read_all(decoder: impl Read, bytes: usize, out: &mut Vec<u8>) -> Result<()> {
+    decoder.take(bytes as u64 + 1).read_to_end(out).map(drop).map_err(external)
+}
+
+fn external(error: io::Error) -> ParquetError {
+    ParquetError::General(error.to_string())
+}
+
+/// What Parquet calls LZ4 is one of three things: blocks with two sizes before each, as Hadoop writes
+/// them; a frame; or one block.
+fn lz4(compressed: &[u8], out: &mut [u8]) -> Result<()> {
+    if lz4_hadoop(compressed, out).is_some() {
+        return Ok(());
+    }
+    if lz4_flex::frame::FrameDecoder::new(compressed).read_exact(out).is_ok() {
+        return Ok(());
+    }
+    lz4_block(compressed, out)
+}
+
+fn lz4_hadoop(mut compressed: &[u8], mut out: &mut [u8]) -> Option<()> {
+    while !out.is_empty() {
+        let (plain_bytes, rest) = compressed.split_first_chunk::<4>()?;
+        let mut plain_bytes = usize::try_from(u32::from_be_bytes(*plain_bytes)).ok()?;
+        compressed = rest;
+        // A block of Hadoop's may be several of LZ4's.
+        while plain_bytes > 0 {
+            let (block_bytes, rest) = compressed.split_first_chunk::<4>()?;
+            let block_bytes = usize::try_from(u32::from_be_bytes(*block_bytes)).ok()?;
+            let (block, rest) = rest.split_at_checked(block_bytes)?;
+            let room = out.get_mut(..plain_bytes)?;
+            let written = lz4_flex::block::decompress_into(block, room).ok()?;
+            if written == 0 {
+                return None;
+            }
+            plain_bytes -= written;
+            out = &mut std::mem::take(&mut out)[written..];
+            compressed = rest;
+        }
+    }
+    compressed.is_empty().then_some(())
+}
+
+fn lz4_block(compressed: &[u8], out: &mut [u8]) -> Result<()> {
+    match lz4_flex::block::decompress_into(compressed, out) {
+        Ok(written) if written == out.len() => Ok(()),
+        Ok(written) => Err(damage(&format!(
+            "a page has {written} bytes and not {} as its header says",
+            out.len()
+        ))),
+        Err(error) => Err(ParquetError::General(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decompress;
+
+    fn plain(codec: i32, compressed: &[u8], bytes: usize) -> Option<Vec<u8>> {
+        let mut out = b"before".to_vec();
+        decompress(codec, compressed, bytes, &mut out).ok()?;
+        out.strip_prefix(b"before").map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn lz4_is_read_in_the_three_forms_that_it_has() {
+        let text: Vec<u8> = (0..100_000_u32).map(|number| (number / 7 % 251) as u8).collect();
+        let mut hadoop = Vec::new();
+        for block in text.chunks(30_000) {
+            let compressed = lz4_flex::block::compress(block);
+            hadoop.extend((block.len() as u32).to_be_bytes());
+            hadoop.extend((compressed.len() as u32).to_be_bytes());
+            hadoop.extend(compressed);
+        }
+        assert_eq!(plain(5, &hadoop, text.len()).as_deref(), Some(&text[..]));
+        let block = lz4_flex::block::compress(&text);
+        assert_eq!(plain(5, &block, text.len()).as_deref(), Some(&text[..]));
+        assert_eq!(plain(7, &block, text.len()).as_deref(), Some(&text[..]));
+        for end in [0, 3, 8, hadoop.len() / 2, hadoop.len() - 1] {
+            assert_eq!(plain(5, &hadoop[..end], text.len()), None, "cut at {end}");
+        }
+        assert_eq!(plain(7, &block, text.len() - 1), None);
+        assert_eq!(plain(7, &block, text.len() + 1), None);
+    }
+
+    #[test]
+    fn a_page_is_as_long_as_its_header_says() {
+        let text = vec![7; 1000];
+        let snappy = snap::raw::Encoder::new().compress_vec(&text).unwrap();
+        let zstd = zstd::stream::encode_all(&text[..], 1).unwrap();
+        for (codec, compressed) in [(1, snappy), (6, zstd)] {
+            assert_eq!(plain(codec, &compressed, 1000).as_deref(), Some(&text[..]));
+            assert_eq!(plain(codec, &compressed, 999), None);
+            assert_eq!(plain(codec, &compressed, 1001), None);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The decoder of the `parquet` crate over [`Pages`], within [`Bounds`].
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector,
+};
+use parquet::arrow::parquet_to_arrow_field_levels;
+use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+
+use crate::bounds::Bounds;
+use crate::footer::Columns;
+use crate::memory::Held;
+use crate::pages::{Chunk, Leaf, Pages, Slot};
+
+/// Decodes rows of the row groups of [`Pages`].
+pub(crate) struct Decoder {
+    reader: ParquetRecordBatchReader,
+    pub(crate) bounds: Arc<Bounds>,
+}
+
+impl Decoder {
+    /// For `rows` rows after the first `skip` of those of `pages`.
+    pub(crate) fn new(
+        pages: &Arc<Pages>,
+        columns: (&Columns, &[usize]),
+        (skip, rows): (u64, u64),
+        block_rows: usize,
+        bounds: Arc<Bounds>,
+    ) -> Result<Self> {
+        let (columns, chosen) = columns;
+        let descriptor = columns.descriptor();
+        let mask = ProjectionMask::roots(descriptor, chosen.iter().copied());
+        let fields = columns.schema.fields();
+        let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(fields))?;
+        let groups =
+            Groups { pages: Arc::clone(pages), metadata: &columns.parquet, bounds: &bounds };
+        let too_many =
+            |_| ParquetError::General("more rows than this machine can count".to_owned());
+        let selection = RowSelection::from(vec![
+            RowSelector::skip(usize::try_from(skip).map_err(too_many)?),
+            RowSelector::select(usize::try_from(rows).map_err(too_many)?),
+        ]);
+        let is_all = skip == 0 && groups.num_rows() as u64 == rows;
+        let selection = (!is_all).then_some(selection);
+        let block_rows = block_rows.min(groups.num_rows().max(1));
+        let reader = ParquetRecordBatchReader::try_new_with_row_groups(
+            &levels, &groups, block_rows, selection,
+        )?;
+        Ok(Self { reader, bounds })
+    }
+
+    /// The next rows, and what their values take.
+    pub(crate) fn next(
+        &mut self,
+        block: u64,
+    ) -> std::result::Result<Option<(RecordBatch, u64)>, ArrowError> {
+        self.bounds.begin(block);
+        let batch = self.reader.next().transpose()?;
+        Ok(batch.map(|batch| (batch, self.bounds.end())))
+    }
+}
+
+/// Some row groups of a file, for the `parquet` crate.
+struct Groups<'a> {
+    pages: Arc<Pages>,
+    metadata: &'a ParquetMetaData,
+    bounds: &'a Arc<Bounds>,
+}
+
+impl RowGroups for Groups<'_> {
+    fn num_rows(&self) -> usize {
+        let groups = self.pages.groups();
+        let rows = self.pages.footer().row_group_rows().skip(groups.start).take(groups.len());
+        rows.fold(0, |sum, rows| {
+            usize::try_from(rows).map_or(usize::MAX, |rows| sum.saturating_add(rows))
+        })
+    }
+
+    fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
+        let found = self.pages.leaf(leaf);
+        let leaf = found.ok_or_else(|| ParquetError::General("a column is missing".to_owned()))?;
+        Ok(Box::new(ColumnChunks {
+            pages: Arc::clone(&self.pages),
+            leaf: Arc::new(leaf.clone()),
+            bounds: Arc::clone(self.bounds),
+            next_group: self.pages.groups().start,
+        }))
+    }
+
+    /// Only the number of a row is read from it, and that is never asked for.
+    fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
+        Box::new(self.metadata.row_groups().iter())
+    }
+
+    fn metadata(&self) -> &ParquetMetaData {
+        self.metadata
+    }
+}
+
+/// The chunks of one column, one after the other.
+struct ColumnChunks {
+    pages: Arc<Pages>,
+    leaf: Arc<Leaf>,
+    bounds: Arc<Bounds>,
+    next_group: usize,
+}
+
+impl Iterator for ColumnChunks {
+    type Item = Result<Box<dyn PageReader>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let group = self.next_group;
+        if group >= self.pages.groups().end {
+            return None;
+        }
+        self.next_group += 1;
+        Some(Ok(Box::new(ChunkPages {
+            chunk: self.pages.open(group, self.leaf.number),
+            pages: Arc::clone(&self.pages),
+            leaf: Arc::clone(&self.leaf),
+            bounds: Arc::clone(&self.bounds),
+            group,
+            next: 0,
+            skipped_dictionary: None,
+            dictionary: None,
+        })))
+    }
+}
+
+impl PageIterator for ColumnChunks {}
+
+/// Hands the `parquet` crate the pages of one column chunk.
+struct ChunkPages {
+    pages: Arc<Pages>,
+    chunk: Arc<Chunk>,
+    leaf: Arc<Leaf>,
+    bounds: Arc<Bounds>,
+    group: usize,
+    /// The number of the next page.
+    next: usize,
+    skipped_dictionary: Option<Arc<Slot>>,
+    /// What its dictionary takes once it is decoded.
+    dictionary: Option<Held>,
+}
+
+impl ChunkPages {
+    fn slot(&self) -> Result<Option<Arc<Slot>>> {
+        self.chunk.slot(self.next, &self.pages)
+    }
+
+    fn go_on(&mut self) {
+        self.next += 1;
+        self.chunk.pass(self.next, &self.pages);
+    }
+
+    fn read(&mut self, slot: &Slot) -> Result<Page> {
+        let header = &slot.header;
+        let cost = if self.chunk.is_ready(slot) { 0 } else { self.chunk.cost(slot) };
+        self.bounds.admit_page(&self.leaf, header, cost)?;
+        let bytes = self.chunk.bytes(slot, &self.pages)?;
+        self.bounds.admit_values(&self.leaf, header, &bytes)?;
+        let page = header.page(bytes, self.leaf.levels)?;
+        if let Page::DictionaryPage { num_values, .. } = &page {
+            let bytes = u64::from(*num_values) * self.leaf.value_bytes;
+            self.dictionary = Some(self.pages.memory().take(bytes));
+        }
+        Ok(page)
+    }
+}
+
+impl Drop for ChunkPages {
+    fn drop(&mut self) {
+        self.pages.close(self.group, self.leaf.number);
+    }
+}
+
+impl Iterator for ChunkPages {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for ChunkPages {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        self.chunk.want();
+        let Some(slot) = self.slot()? else { return Ok(None) };
+        let page = self.read(&slot)?;
+        self.go_on();
+        Ok(Some(page))
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        Ok(self.slot()?.map(|slot| slot.header.metadata(self.leaf.levels)))
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        if let Some(slot) = self.slot()? {
+            if slot.header.is_dictionary() {
+                self.skipped_dictionary = Some(slot);
+            }
+            self.go_on();
+        }
+        Ok(())
+    }
+
+    fn at_record_boundary(&mut self) -> Result<bool> {
+        Ok(self.slot()?.is_none_or(|slot| slot.header.starts_a_row()))
+    }
+
+    fn supports_deferred_dictionary(&self) -> bool {
+        true
+    }
+
+    fn take_deferred_dictionary(&mut self) -> Result<Option<Page>> {
+        let Some(slot) = self.skipped_dictionary.take() else { return Ok(None) };
+        self.read(&slot).map(Some)
+    }
+}
