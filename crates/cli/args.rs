@@ -238,11 +238,11 @@ pub(crate) struct ExportArgs {
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Rows")]
 pub(crate) struct RowArgs {
-    /// Only these columns, in the file's order
-    #[arg(short, long, value_name = "NAMES", value_delimiter = ',')]
+    /// Only these columns, in the file's order; a name that holds commas is given by itself
+    #[arg(short, long, value_name = "NAMES")]
     pub(crate) columns: Vec<String>,
     /// Not these columns
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES")]
     pub(crate) drop: Vec<String>,
     /// At most this many rows
     #[arg(short = 'n', long, value_name = "ROWS")]

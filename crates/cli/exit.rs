@@ -250,13 +250,16 @@ impl From<viking_reader::Error> for Failure {
             let (exit, hint) = meaning(cause);
             return hint.into_iter().fold(Self::new(exit, error), Self::hint);
         }
+        let hint = matches!(error, viking_reader::Error::SchemaChanged { .. }).then_some(
+            "-c NAMES prints the columns that they share, --allow-schema-change all of them as they are",
+        );
         let exit = match error.class() {
             ErrorClass::Data => Exit::Data,
             ErrorClass::Local => Exit::Local,
             ErrorClass::NotFound => Exit::NotFound,
             ErrorClass::Usage => Exit::Usage,
         };
-        Self::new(exit, error)
+        hint.into_iter().fold(Self::new(exit, error), Self::hint)
     }
 }
 

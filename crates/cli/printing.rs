@@ -246,8 +246,10 @@ pub(crate) fn report_files(printed: &Printed, report: &Report) {
             ExcessKind::Page => "a page",
             _ => "a row",
         };
+        let place =
+            if column.is_empty() { String::new() } else { format!(" in column {column:?}") };
         report.warn(&format!(
-            "column {column:?} has {what} of {}, for which --memory had no room; it was taken all the same",
+            "{what} of {}{place} is more than --memory had room for, and was taken all the same",
             ByteSize(*bytes).display().iec()
         ));
     }

@@ -384,8 +384,12 @@ async fn task(
 /// Columns are asked for by names that the files decide on, long after this.
 fn warn_of_columns(collection: &Collection, rows: Option<&RowArgs>, context: &Context) {
     let asked = rows.into_iter().flat_map(|rows| rows.columns.iter().chain(&rows.drop));
-    let is_known = |column: &&String| collection.fields.iter().any(|(name, _)| name == *column);
-    for column in asked.filter(|column| !is_known(column)) {
+    let is_known = |column: &str| collection.fields.iter().any(|(name, _)| name == column);
+    let whole_or_parts = |asked: &String| {
+        let parts = asked.split(',').map(str::to_owned).collect();
+        if is_known(asked) { Vec::new() } else { parts }
+    };
+    for column in asked.flat_map(whole_or_parts).filter(|column| !is_known(column)) {
         context.report.warn(&format!(
             "collection {} has no field {column:?}, so its export may have no such column",
             collection.name

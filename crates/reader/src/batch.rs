@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::RecordBatch;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_array::{Array, RecordBatch};
+use arrow_buffer::Buffer;
+use arrow_data::ArrayData;
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::errors::ParquetError;
@@ -294,10 +296,11 @@ impl BatchReader {
                 continue;
             }
             let decoded = decoded.map_err(|panic| damaged(&self.file, panic))?;
-            let Some((batch, bytes)) = decoded.map_err(|error| self.not_decoded(error))? else {
+            let Some(batch) = decoded.map_err(|error| self.not_decoded(error))? else {
                 self.decoder = None;
                 return Ok(None);
             };
+            let bytes = batch.columns().iter().map(|column| own_bytes(&column.to_data())).sum();
             let held = self.plan.memory.take(bytes);
             self.count(batch.num_rows() as u64)?;
             if self.pace.grows_after(bytes, &self.plan) {
@@ -370,6 +373,16 @@ impl Iterator for BatchReader {
         }
         next.transpose()
     }
+}
+
+/// The bytes of an array, without the pages that its views refer to: those are counted by themselves.
+fn own_bytes(array: &ArrayData) -> u64 {
+    let is_view = matches!(array.data_type(), DataType::Utf8View | DataType::BinaryView);
+    let own = if is_view { 1 } else { usize::MAX };
+    let buffers: usize = array.buffers().iter().take(own).map(Buffer::capacity).sum();
+    let nulls = array.nulls().map_or(0, |nulls| nulls.buffer().capacity());
+    let children: u64 = array.child_data().iter().map(own_bytes).sum();
+    (buffers + nulls) as u64 + children
 }
 
 impl Pace {

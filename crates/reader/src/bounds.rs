@@ -16,9 +16,6 @@ use crate::memory::{Excess, ExcessKind, Memory};
 use crate::page::{Header, damage};
 use crate::pages::Leaf;
 
-/// Pages that can decode to more are looked into for their longest row.
-const LOOKED_INTO_BYTES: u64 = 1 << 18;
-
 /// No Arrow array of texts with 32-bit offsets holds more than twice this.
 const COPIED_TEXT_BYTES_MAX: u64 = 1 << 30;
 
@@ -52,7 +49,7 @@ struct State {
 #[derive(Default, Clone, Copy)]
 struct LeafState {
     /// Bytes that the values of its page can take of a block.
-    page_share: u64,
+    share: u64,
     /// Bytes counted for it in this block.
     bytes: u64,
     pages: u64,
@@ -92,20 +89,19 @@ impl Bounds {
         state.pages_bytes = 0;
         state.values_bytes = 0;
         for leaf in state.leaves.values_mut() {
-            leaf.bytes = leaf.page_share;
+            leaf.bytes = leaf.share;
             leaf.pages = 0;
             state.values_bytes += leaf.bytes;
         }
     }
 
-    /// A block is decoded; returns what its values take.
-    pub(crate) fn end(&self) -> u64 {
+    /// A block is decoded.
+    pub(crate) fn end(&self) {
         let state = &mut *lock(&self.state);
         state.decoded += 1;
         if state.decoded == 1 && !self.memory.has_room(0) {
             state.floor = self.memory.held() / 4 * 5;
         }
-        state.values_bytes
     }
 
     pub(crate) fn given_up(&self) -> Option<GivenUp> {
@@ -148,31 +144,30 @@ impl Bounds {
         }
         let (value_bytes, page_bytes) = self.value_bytes(leaf, header, page, counted.longest_key);
         let most = header.values().saturating_mul(value_bytes);
-        counted.page_share = if leaf.levels.rep == 0 {
-            most.min(self.rows.saturating_mul(value_bytes))
-        } else if most > LOOKED_INTO_BYTES && self.rows > 1 {
-            let longest = longest_row(leaf, header, page)?;
-            most.min(self.rows.saturating_mul(longest).saturating_mul(value_bytes))
-        } else {
-            most
-        };
-        let mut bytes = counted.bytes.saturating_add(counted.page_share);
-        if leaf.levels.rep == 0 {
-            bytes = bytes.min(self.rows.saturating_mul(value_bytes)).max(counted.page_share);
-        }
-        state.values_bytes = state.values_bytes.saturating_add(bytes - counted.bytes.min(bytes));
-        counted.bytes = bytes;
+        let of_rows = |values: u64| most.min(self.rows.saturating_mul(values * value_bytes));
+        counted.share = if leaf.levels.rep == 0 { of_rows(1) } else { most };
+        let others = state.values_bytes - counted.bytes + state.pages_bytes;
         // The block before may hold the first of them.
-        if counted.pages > 0 {
-            state.pages_bytes = state.pages_bytes.saturating_add(page_bytes);
+        let pages_bytes = if counted.pages > 0 { page_bytes } else { 0 };
+        let is_within = |bytes: u64| others + bytes + pages_bytes <= self.bytes_max;
+        if leaf.levels.rep > 0 && self.rows > 1 && !is_within(counted.bytes + counted.share) {
+            counted.share = of_rows(longest_row(leaf, header, page)?);
         }
+        let bytes = match leaf.levels.rep {
+            // All pages together have one value for each row.
+            0 => (counted.bytes + counted.share).min(self.rows.saturating_mul(value_bytes)),
+            _ => counted.bytes + counted.share,
+        };
+        let bytes = bytes.max(counted.share);
+        state.values_bytes = state.values_bytes - counted.bytes + bytes;
+        state.pages_bytes += pages_bytes;
+        counted.bytes = bytes;
         counted.pages += 1;
         state.leaves.insert(leaf.number, counted);
-        let block_bytes = state.values_bytes.saturating_add(state.pages_bytes);
+        let is_too_large = !is_within(bytes) && self.rows > self.least_rows;
         let is_copied_too_far =
-            self.copies_text && leaf.is_text && counted.bytes > COPIED_TEXT_BYTES_MAX;
-        let is_too_large = block_bytes > self.bytes_max && self.rows > self.least_rows;
-        if is_too_large || (is_copied_too_far && self.rows > 1) {
+            self.copies_text && leaf.is_text && bytes > COPIED_TEXT_BYTES_MAX && self.rows > 1;
+        if is_too_large || is_copied_too_far {
             state.given_up = Some(GivenUp::TooLarge);
             return Err(damage("a block takes more than it may"));
         }

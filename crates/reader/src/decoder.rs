@@ -55,14 +55,15 @@ impl Decoder {
         Ok(Self { reader, bounds })
     }
 
-    /// The next rows, and what their values take.
+    /// The next rows, which are block number `block`.
     pub(crate) fn next(
         &mut self,
         block: u64,
-    ) -> std::result::Result<Option<(RecordBatch, u64)>, ArrowError> {
+    ) -> std::result::Result<Option<RecordBatch>, ArrowError> {
         self.bounds.begin(block);
         let batch = self.reader.next().transpose()?;
-        Ok(batch.map(|batch| (batch, self.bounds.end())))
+        self.bounds.end();
+        Ok(batch)
     }
 }
 

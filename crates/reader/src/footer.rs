@@ -75,6 +75,7 @@ impl Footer {
             .map_err(|error| not_read(file, error))?;
         let checked = raw.groups.check(columns.descriptor(), data_end);
         checked.map_err(|what| damaged(file, what))?;
+        check_joint(file, source.as_ref(), data_end.saturating_sub(raw.groups.data_end().max(4)))?;
         Ok(Self(Arc::new(Parts {
             columns,
             printed,
@@ -325,6 +326,23 @@ pub(crate) struct Encrypted;
 /// What only the bytes of a file can cause: an end too early, or a header that claims too much.
 fn is_damage(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+}
+
+/// Files joined one behind the other have the footer of the last at their end, whose places are counted from
+/// its own start: behind `gap` bytes that nothing refers to.
+fn check_joint(file: &str, source: &dyn Source, gap: u64) -> Result<(), Error> {
+    if gap < 4 + TAIL_BYTES {
+        return Ok(());
+    }
+    let joint = source.read(gap - 4..gap + 4).map_err(|source| Error::io(file, source))?;
+    if *joint != *b"PAR1PAR1" {
+        return Ok(());
+    }
+    let detail =
+        "it is several Parquet files one behind the other, and its footer is that of the last; \
+                  print the files by themselves"
+            .to_owned();
+    Err(Error::Unsupported { file: file.to_owned(), detail })
 }
 
 /// Checks the magic at both ends and returns the length of the footer in bytes.

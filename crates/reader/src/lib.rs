@@ -49,6 +49,7 @@ mod json;
 mod jsonl;
 mod levels;
 mod memory;
+mod names;
 mod page;
 mod pages;
 mod parallel;

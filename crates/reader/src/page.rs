@@ -309,7 +309,9 @@ impl Fields {
             Some(8) => Encoding::RLE_DICTIONARY,
             Some(9) => Encoding::BYTE_STREAM_SPLIT,
             other => {
-                return Err(invalid(format!("a page has an encoding that is not known: {other:?}")));
+                return Err(invalid(format!(
+                    "a page has an encoding that is not known: {other:?}"
+                )));
             }
         })
     }

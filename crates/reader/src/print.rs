@@ -11,11 +11,12 @@ use arrow_schema::SchemaRef;
 use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
 use crate::compare::first_difference;
 use crate::error::Error;
-use crate::footer::Footer;
+use crate::footer::{Footer, damaged};
 use crate::ipc::ArrowStream;
-use crate::json::{JsonExport, Members, write_compact};
+use crate::json::{JsonExport, Members, compact, write_compact};
 use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
-use crate::memory::{Excess, Plan};
+use crate::memory::{Excess, ExcessKind, Plan};
+use crate::names;
 use crate::parallel;
 use crate::source::{FileKind, Source};
 use crate::write::{Frame, ROW_END_IN_ARRAY, RowWriter};
@@ -43,9 +44,10 @@ pub struct PrintOptions {
     pub allow_schema_change: bool,
     /// Rows decoded and encoded at a time.
     pub batch_rows: NonZeroUsize,
-    /// Top-level columns by exact name; `None` is all.
+    /// Top-level columns by name, or by several names with commas between them; `None` is all. A name with
+    /// commas is meant as a whole where a column has it.
     pub columns: Option<Vec<String>>,
-    /// Top-level columns left out.
+    /// Top-level columns left out, named in the same way.
     pub drop: Vec<String>,
     /// What rows are printed as.
     pub format: PrintFormat,
@@ -146,6 +148,9 @@ pub struct Printer<W: Write> {
 /// Told how far the printing is; a break ends it.
 type Each<'a> = dyn FnMut(Progress) -> ControlFlow<()> + Send + 'a;
 
+/// Rows of JSON that are longer are written piece by piece.
+const LONG_ROW_BYTES: usize = 1 << 20;
+
 /// So many keys that nobody asked for are kept, to name them in a message.
 const KEYS_KEPT: usize = 100;
 
@@ -240,11 +245,13 @@ impl<W: Write + Send> Printer<W> {
         }
         self.writer.finish()?;
         let JsonKeys { file, is_whole, seen } = &self.json_keys;
-        let mut asked = self.options.columns.iter().flatten().chain(&self.options.drop);
-        let unknown = asked.find(|&column| *is_whole && !seen.is_empty() && !seen.contains(column));
-        match unknown {
-            Some(column) => Err(unknown_column(file, column, seen.iter().map(String::as_str))),
-            None => Ok(self.progress()),
+        let asked = self.options.columns.iter().flatten().chain(&self.options.drop);
+        let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
+        match names::resolve(asked, &seen) {
+            Err(column) if *is_whole && !seen.is_empty() => {
+                Err(unknown_column(file, column, seen.into_iter()))
+            }
+            _ => Ok(self.progress()),
         }
     }
 
@@ -255,8 +262,8 @@ impl<W: Write + Send> Printer<W> {
         each: &mut Each<'_>,
     ) -> Result<FileRows, Error> {
         let footer = Footer::read(file, &source)?;
-        self.compare_schema(file, footer.schema())?;
         let columns = self.chosen(file, footer.schema())?;
+        self.compare_schema(file, footer.schema(), &columns)?;
         let options = &self.options;
         let rows = footer.rows();
         let read = ReadOptions {
@@ -356,17 +363,15 @@ impl<W: Write + Send> Printer<W> {
             return Ok(FileRows::default());
         }
         let (mut row, skip) = (0, self.skip);
+        let mut longest = 0;
         let rows = JsonExport::new(file, source).for_each_row(|text| {
             row += 1;
+            longest = longest.max(text.len() as u64);
             if self.skip > 0 {
                 self.skip -= 1;
                 return Ok(ControlFlow::Continue(()));
             }
-            self.write_json_row(text, &members).map_err(|error| Error::Json {
-                file: file.to_owned(),
-                row: row - 1,
-                detail: error.to_string(),
-            })?;
+            self.write_json_row(text, &members)?;
             self.count_rows(1);
             self.writer.rows_added()?;
             stopped = self.is_done() || each(self.progress()).is_break();
@@ -375,24 +380,33 @@ impl<W: Write + Send> Printer<W> {
         file.clone_into(&mut self.json_keys.file);
         self.json_keys.is_whole &= !stopped;
         let skipped = skip - self.skip;
-        Ok(FileRows { rows: (!stopped).then_some(rows), skipped, ..FileRows::default() })
+        let excess = (longest > self.options.memory).then(|| Excess {
+            column: String::new(),
+            kind: ExcessKind::Row,
+            bytes: longest,
+        });
+        Ok(FileRows { rows: (!stopped).then_some(rows), skipped, excess, ..FileRows::default() })
     }
 
-    fn write_json_row(&mut self, text: &str, members: &Members<'_>) -> serde_json::Result<()> {
+    fn write_json_row(&mut self, text: &str, members: &Members<'_>) -> Result<(), Error> {
         let row_end = self.row_end();
         let keys = &mut self.json_keys.seen;
+        if members.is_all() && text.len() > LONG_ROW_BYTES {
+            return self.writer.write_long(|piece| compact(text, piece));
+        }
         let out = self.writer.buffer();
         if members.is_all() {
             write_compact(text, out);
         } else {
             let asked = [members.columns.unwrap_or_default(), members.drop];
             members.write(text, out, |key| {
-                let is_asked = || asked.iter().any(|names| names.iter().any(|name| name == key));
+                let is_asked =
+                    || asked.iter().any(|names| names.iter().any(|name| names::means(name, key)));
                 // Rows may have keys of their own: of what nobody asked for, a few are kept for a message.
                 if !keys.contains(key) && (keys.len() < KEYS_KEPT || is_asked()) {
                     keys.insert(key.to_owned());
                 }
-            })?;
+            });
         }
         out.extend_from_slice(row_end);
         Ok(())
@@ -425,28 +439,36 @@ impl<W: Write + Send> Printer<W> {
 
     /// The columns to read, in the file's order.
     fn chosen(&self, file: &str, schema: &SchemaRef) -> Result<Vec<usize>, Error> {
-        let names = || schema.fields().iter().map(|field| field.name());
-        let asked = self.options.columns.iter().flatten().chain(&self.options.drop);
-        if let Some(column) = asked.into_iter().find(|&column| names().all(|name| name != column)) {
-            return Err(unknown_column(file, column, names().map(String::as_str)));
-        }
+        let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let unknown = |column: &str| unknown_column(file, column, known.iter().copied());
+        let asked = self.options.columns.as_ref();
+        let columns = asked.map(|asked| names::resolve(asked, &known).map_err(unknown));
+        let columns = columns.transpose()?;
+        let drop = names::resolve(&self.options.drop, &known).map_err(unknown)?;
         let kept = self.options.without_vectors.then(|| jsonl::without_vectors(schema));
-        let is_chosen = |name: &String| {
-            let is_in = |names: &Option<Vec<String>>| {
-                names.as_ref().is_none_or(|names| names.contains(name))
-            };
-            is_in(&kept) && is_in(&self.options.columns) && !self.options.drop.contains(name)
+        let is_chosen = |name: &str| {
+            kept.as_ref().is_none_or(|kept| kept.iter().any(|kept| kept == name))
+                && columns.as_ref().is_none_or(|columns| columns.contains(&name))
+                && !drop.contains(&name)
         };
-        let columns = names().enumerate().filter(|(_, name)| is_chosen(name));
-        Ok(columns.map(|(index, _)| index).collect())
+        let chosen = known.iter().enumerate().filter(|(_, name)| is_chosen(name));
+        Ok(chosen.map(|(index, _)| index).collect())
     }
 
-    fn compare_schema(&mut self, file: &str, schema: &SchemaRef) -> Result<(), Error> {
-        let before = self.schema.get_or_insert_with(|| Arc::clone(schema));
+    /// Compares the chosen columns with those of the files before.
+    fn compare_schema(
+        &mut self,
+        file: &str,
+        schema: &SchemaRef,
+        columns: &[usize],
+    ) -> Result<(), Error> {
+        let chosen = Arc::new(schema.project(columns).map_err(|error| damaged(file, error))?);
+        let before = self.schema.get_or_insert_with(|| Arc::clone(&chosen));
         if self.options.allow_schema_change {
             return Ok(());
         }
-        match first_difference(before, schema) {
+        let is_printed = self.options.format != PrintFormat::ArrowStream;
+        match first_difference(before, &chosen, is_printed) {
             Some(detail) => Err(Error::SchemaChanged { file: file.to_owned(), detail }),
             None => Ok(()),
         }

@@ -23,6 +23,8 @@ pub(crate) struct RowGroups {
     /// Where the chunks of each group end.
     ends: Vec<usize>,
     total_rows: u64,
+    /// Where the last byte ends that they refer to, indexes and filters included.
+    data_end: u64,
 }
 
 /// One column of one row group.
@@ -95,20 +97,64 @@ impl RowGroups {
                 return Err(invalid("its column chunks are no structs"));
             }
             let mut chunk = None;
+            let (mut offset_index, mut column_index) = ((0, 0), (0, 0));
             let mut last = 0;
             while let Some(field) = input.field(&mut last)? {
                 match field {
-                    (3, STRUCT) => chunk = Some(read_chunk(input)?),
+                    (3, STRUCT) => chunk = Some(self.read_chunk(input)?),
+                    (4, I64) => offset_index.0 = input.integer()?,
+                    (5, I32) => offset_index.1 = input.integer()?,
+                    (6, I64) => column_index.0 = input.integer()?,
+                    (7, I32) => column_index.1 = input.integer()?,
                     (8, STRUCT) => {
                         return Err(io::Error::new(io::ErrorKind::InvalidData, Encrypted));
                     }
                     (_, kind) => input.skip(kind)?,
                 }
             }
-            let chunk = chunk.ok_or_else(|| invalid("a column chunk has no metadata"))?;
+            let chunk: Chunk = chunk.ok_or_else(|| invalid("a column chunk has no metadata"))?;
+            self.refer((chunk.start, chunk.compressed_bytes));
+            self.refer(offset_index);
+            self.refer(column_index);
             self.chunks.push(chunk);
         }
         Ok(())
+    }
+
+    /// `ColumnMetaData`, without its statistics.
+    fn read_chunk<R: BufRead>(&mut self, input: &mut Input<R>) -> io::Result<Chunk> {
+        let mut chunk = Chunk { compressed_bytes: -1, text_bytes: 0, ..Chunk::default() };
+        let (mut data_page, mut dictionary_page) = (0, 0);
+        let mut filter = (0, 0);
+        let mut last = 0;
+        while let Some(field) = input.field(&mut last)? {
+            match field {
+                (4, I32) => chunk.codec = i32::try_from(input.integer()?).unwrap_or(-1),
+                (5, I64) => chunk.values = input.integer()?,
+                (6, I64) => chunk.uncompressed_bytes = input.integer()?,
+                (7, I64) => chunk.compressed_bytes = input.integer()?,
+                (9, I64) => data_page = input.integer()?,
+                (11, I64) => dictionary_page = input.integer()?,
+                (14, I64) => filter.0 = input.integer()?,
+                (15, I32) => filter.1 = input.integer()?,
+                (16, STRUCT) => chunk.text_bytes = read_text_bytes(input)?,
+                (_, kind) => input.skip(kind)?,
+            }
+        }
+        self.refer(filter);
+        // Some writers state a dictionary page at 0 where there is none, or where it is the first page.
+        let has_dictionary = dictionary_page > 0 && (dictionary_page < data_page || data_page <= 0);
+        chunk.start = if has_dictionary { dictionary_page } else { data_page };
+        Ok(chunk)
+    }
+
+    fn refer(&mut self, (start, bytes): (i64, i64)) {
+        self.data_end = self.data_end.max(size(start).saturating_add(size(bytes)));
+    }
+
+    /// Where the last byte ends that they refer to.
+    pub(crate) fn data_end(&self) -> u64 {
+        self.data_end
     }
 
     /// Everything the row count and the reads rely on, checked once.
@@ -187,29 +233,6 @@ impl RowGroups {
             + self.rows.capacity() * size_of::<i64>()
             + self.ends.capacity() * size_of::<usize>()) as u64
     }
-}
-
-/// `ColumnMetaData`, without its statistics.
-fn read_chunk<R: BufRead>(input: &mut Input<R>) -> io::Result<Chunk> {
-    let mut chunk = Chunk { compressed_bytes: -1, text_bytes: 0, ..Chunk::default() };
-    let (mut data_page, mut dictionary_page) = (0, 0);
-    let mut last = 0;
-    while let Some(field) = input.field(&mut last)? {
-        match field {
-            (4, I32) => chunk.codec = i32::try_from(input.integer()?).unwrap_or(-1),
-            (5, I64) => chunk.values = input.integer()?,
-            (6, I64) => chunk.uncompressed_bytes = input.integer()?,
-            (7, I64) => chunk.compressed_bytes = input.integer()?,
-            (9, I64) => data_page = input.integer()?,
-            (11, I64) => dictionary_page = input.integer()?,
-            (16, STRUCT) => chunk.text_bytes = read_text_bytes(input)?,
-            (_, kind) => input.skip(kind)?,
-        }
-    }
-    // Some writers state a dictionary page at 0 where there is none, or where it is the first page.
-    let has_dictionary = dictionary_page > 0 && (dictionary_page < data_page || data_page <= 0);
-    chunk.start = if has_dictionary { dictionary_page } else { data_page };
-    Ok(chunk)
 }
 
 /// `SizeStatistics`, of which one is of use.

@@ -80,6 +80,35 @@ impl<W: Write> RowWriter<W> {
         self.put_rows(rows)
     }
 
+    /// Writes one row, which `each_piece` hands over in pieces without what ends it.
+    pub(crate) fn write_long(
+        &mut self,
+        each_piece: impl FnOnce(&mut dyn FnMut(&[u8])),
+    ) -> Result<(), Error> {
+        self.write_buffer()?;
+        if self.frame == Frame::Array {
+            self.put(if self.bytes_written == 0 { b"[\n" } else { ROW_END_IN_ARRAY })?;
+        }
+        let mut outcome = Ok(());
+        each_piece(&mut |piece| {
+            self.buffer.extend_from_slice(if piece.len() < WRITE_BYTES { piece } else { &[] });
+            if outcome.is_ok() && (self.buffer.len() >= WRITE_BYTES || piece.len() >= WRITE_BYTES) {
+                let buffer = std::mem::take(&mut self.buffer);
+                outcome = self.put(&buffer);
+                self.buffer = buffer;
+                self.buffer.clear();
+                if outcome.is_ok() && piece.len() >= WRITE_BYTES {
+                    outcome = self.put(piece);
+                }
+            }
+        });
+        if self.frame == Frame::Rows {
+            self.buffer.push(b'\n');
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        outcome.and_then(|()| self.put(&buffer))
+    }
+
     fn write_buffer(&mut self) -> Result<(), Error> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let outcome = self.put_rows(&buffer);
