@@ -35,7 +35,9 @@ pub(crate) async fn cat(context: &Arc<Context>, args: &CatArgs) -> Outcome<()> {
     let shared = Arc::clone(context);
     blocking(move || {
         let rows = AtomicU64::new(0);
-        let mut printed = print(Opening::new(&places, 1), options, output, &shared.stop, &rows)?;
+        let ahead = places.iter().all(|place| matches!(place, Place::Local(_)));
+        let inputs = Opening::new(&places, 1);
+        let mut printed = print(inputs, ahead, options, output, &shared.stop, &rows)?;
         if !printed.is_cut_short {
             printed.output.finish(printed.rows)?;
         }

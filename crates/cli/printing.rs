@@ -1,6 +1,6 @@
 //! Prints files in order on a thread of its own, while later ones still download.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -81,8 +81,11 @@ pub(crate) struct Printed {
 }
 
 /// Prints `inputs` in their order. `rows` is kept up to date for others to watch.
+///
+/// `ahead` says whether inputs are there without a wait, so that small ones can be encoded before their turn.
 pub(crate) fn print(
     inputs: impl Iterator<Item = Outcome<Input>>,
+    ahead: bool,
     options: PrintOptions,
     output: Output,
     stop: &Stop,
@@ -93,13 +96,14 @@ pub(crate) fn print(
     // either we see that we are to stop, or it is seen that we print.
     inputs.peek();
     stop.printers.fetch_add(1, Ordering::SeqCst);
-    let printed = print_all(inputs, options, output, stop, rows);
+    let printed = print_all(inputs, ahead, options, output, stop, rows);
     stop.printers.fetch_sub(1, Ordering::SeqCst);
     printed
 }
 
 fn print_all(
     inputs: impl Iterator<Item = Outcome<Input>>,
+    ahead: bool,
     options: PrintOptions,
     mut output: Output,
     stop: &Stop,
@@ -115,7 +119,8 @@ fn print_all(
         if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let print_inputs = || -> Outcome<()> {
-        for input in inputs {
+        let mut inputs = Queue { inputs, waiting: VecDeque::new() };
+        while let Some(input) = inputs.next(ahead, &mut printer) {
             if stop.is_asked() {
                 break;
             }
@@ -153,6 +158,31 @@ fn print_all(
         Ok(()) => {}
     }
     Ok(Printed { files, rows, counts, text_like, is_cut_short, is_partial, output })
+}
+
+/// The inputs that are printed next.
+struct Queue<I> {
+    inputs: I,
+    waiting: VecDeque<Outcome<Input>>,
+}
+
+impl<I: Iterator<Item = Outcome<Input>>> Queue<I> {
+    /// The next input. Those behind it are shown to the printer, as many as it takes.
+    fn next(&mut self, ahead: bool, printer: &mut Printer<&mut Output>) -> Option<Outcome<Input>> {
+        if self.waiting.is_empty() {
+            let next = self.inputs.next()?;
+            // If it is the only one, all threads are for it.
+            self.waiting.push_back(next);
+        }
+        while ahead && matches!(self.waiting.back(), Some(Ok(_))) && printer.can_prepare() {
+            let Some(input) = self.inputs.next() else { break };
+            if let Ok((name, source)) = &input {
+                printer.prepare(name, source);
+            }
+            self.waiting.push_back(input);
+        }
+        self.waiting.pop_front()
+    }
 }
 
 /// The program behind the pipe has seen enough: that is success.

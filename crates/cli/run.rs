@@ -484,8 +484,9 @@ async fn load_and_print(
         options.limit = options.limit.map(|limit| limit.saturating_sub(before));
     }
     let (stop, watched) = (context.stop.clone(), Arc::clone(meter));
-    let mut printing =
-        tokio::task::spawn_blocking(move || print(landing, options, output, &stop, &watched.rows));
+    let mut printing = tokio::task::spawn_blocking(move || {
+        print(landing, false, options, output, &stop, &watched.rows)
+    });
     let transfer = fetch_options(&going.transfer, Some(lead));
     let loading = load(open, folder, &transfer, meter, &context.report, Some(sender));
     let mut loading = Box::pin(loading);

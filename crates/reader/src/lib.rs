@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod ahead;
 mod batch;
 mod bounds;
 mod codec;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
+use crate::ahead::{Ahead, Small, memory_beside};
 use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
 use crate::compare::first_difference;
 use crate::error::Error;
@@ -143,6 +144,7 @@ pub struct Printer<W: Write> {
     counts: Counts,
     text_like: Option<Vec<String>>,
     json_keys: JsonKeys,
+    ahead: Option<Ahead>,
 }
 
 /// Told how far the printing is; a break ends it.
@@ -183,6 +185,7 @@ impl<W: Write + Send> Printer<W> {
             counts: Counts::default(),
             text_like: None,
             json_keys: JsonKeys { file: String::new(), is_whole: true, seen: HashSet::new() },
+            ahead: None,
             options,
         }
     }
@@ -196,7 +199,9 @@ impl<W: Write + Send> Printer<W> {
         each: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
     ) -> Result<FileRows, Error> {
         let before = self.rows;
+        let small = self.ahead.as_mut().and_then(|ahead| ahead.take(file, &source));
         let outcome = match FileKind::of(file, source.as_ref()) {
+            Ok(FileKind::Parquet) if small.is_some() => self.print_small(file, small, each),
             Ok(FileKind::Parquet) => self.print_parquet(file, source, each),
             Ok(FileKind::Json) => self.print_json(file, source, each),
             Err(error) => Err(error),
@@ -208,6 +213,23 @@ impl<W: Write + Send> Printer<W> {
                 self.writer.flush()?;
                 Err(error)
             }
+        }
+    }
+
+    /// Whether [`Self::prepare`] takes another file.
+    pub fn can_prepare(&self) -> bool {
+        let is_whole = self.skip == 0 && self.left.is_none();
+        let is_text = self.options.format != PrintFormat::ArrowStream;
+        let has_room = self.ahead.as_ref().is_none_or(Ahead::has_room);
+        is_whole && is_text && has_room && self.options.threads.get() > 1
+    }
+
+    /// Begins to encode a file whose turn comes later, if it is small. Files are printed in the order in which
+    /// they were given here, from the same sources; others may be printed between them.
+    pub fn prepare(&mut self, file: &str, source: &Arc<dyn Source>) {
+        if self.can_prepare() {
+            let (row_end, options) = (self.row_end(), &self.options);
+            self.ahead.get_or_insert_with(|| Ahead::new(options, row_end)).add(file, source);
         }
     }
 
@@ -255,6 +277,33 @@ impl<W: Write + Send> Printer<W> {
         }
     }
 
+    fn print_small(
+        &mut self,
+        file: &str,
+        small: Option<Small>,
+        each: &mut Each<'_>,
+    ) -> Result<FileRows, Error> {
+        let Some(small) = small else { return Ok(FileRows::default()) };
+        self.compare_schema(file, small.footer.schema(), &small.columns)?;
+        if let (None, Some(columns)) = (&self.text_like, small.text_like) {
+            self.text_like = Some(columns);
+        }
+        self.writer.write(&small.text)?;
+        self.counts += small.counts;
+        self.count_rows(small.rows);
+        if let Some(failure) = small.failure {
+            return Err(failure);
+        }
+        // It is printed to its end either way.
+        let _: ControlFlow<()> = each(self.progress());
+        Ok(FileRows {
+            rows: Some(small.footer.rows()),
+            excess: small.excess,
+            other_total: small.footer.other_total(),
+            ..FileRows::default()
+        })
+    }
+
     fn print_parquet(
         &mut self,
         file: &str,
@@ -262,7 +311,7 @@ impl<W: Write + Send> Printer<W> {
         each: &mut Each<'_>,
     ) -> Result<FileRows, Error> {
         let footer = Footer::read(file, &source)?;
-        let columns = self.chosen(file, footer.schema())?;
+        let columns = Choice::of(&self.options).columns(file, footer.schema())?;
         self.compare_schema(file, footer.schema(), &columns)?;
         let options = &self.options;
         let rows = footer.rows();
@@ -274,7 +323,9 @@ impl<W: Write + Send> Printer<W> {
         };
         self.skip -= read.offset;
         let wanted = self.left.unwrap_or(u64::MAX).min(rows - read.offset);
-        let (batch_rows, bytes) = (options.batch_rows, options.memory);
+        let batch_rows = options.batch_rows;
+        let is_alone = !self.ahead.as_ref().is_some_and(Ahead::is_busy);
+        let bytes = if is_alone { options.memory } else { memory_beside(options.memory) };
         let is_stream = options.format == PrintFormat::ArrowStream;
         let plan = if is_stream {
             Plan::stream(&footer, &columns, batch_rows, bytes)
@@ -437,24 +488,6 @@ impl<W: Write + Send> Printer<W> {
         }
     }
 
-    /// The columns to read, in the file's order.
-    fn chosen(&self, file: &str, schema: &SchemaRef) -> Result<Vec<usize>, Error> {
-        let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let unknown = |column: &str| unknown_column(file, column, known.iter().copied());
-        let asked = self.options.columns.as_ref();
-        let columns = asked.map(|asked| names::resolve(asked, &known).map_err(unknown));
-        let columns = columns.transpose()?;
-        let drop = names::resolve(&self.options.drop, &known).map_err(unknown)?;
-        let kept = self.options.without_vectors.then(|| jsonl::without_vectors(schema));
-        let is_chosen = |name: &str| {
-            kept.as_ref().is_none_or(|kept| kept.iter().any(|kept| kept == name))
-                && columns.as_ref().is_none_or(|columns| columns.contains(&name))
-                && !drop.contains(&name)
-        };
-        let chosen = known.iter().enumerate().filter(|(_, name)| is_chosen(name));
-        Ok(chosen.map(|(index, _)| index).collect())
-    }
-
     /// Compares the chosen columns with those of the files before.
     fn compare_schema(
         &mut self,
@@ -472,5 +505,36 @@ impl<W: Write + Send> Printer<W> {
             Some(detail) => Err(Error::SchemaChanged { file: file.to_owned(), detail }),
             None => Ok(()),
         }
+    }
+}
+
+/// Which columns are printed.
+pub(crate) struct Choice<'a> {
+    columns: Option<&'a [String]>,
+    drop: &'a [String],
+    without_vectors: bool,
+}
+
+impl<'a> Choice<'a> {
+    pub(crate) fn of(options: &'a PrintOptions) -> Self {
+        let PrintOptions { columns, drop, without_vectors, .. } = options;
+        Self { columns: columns.as_deref(), drop, without_vectors: *without_vectors }
+    }
+
+    /// The numbers of the columns to read, in the file's order.
+    pub(crate) fn columns(&self, file: &str, schema: &SchemaRef) -> Result<Vec<usize>, Error> {
+        let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let unknown = |column: &str| unknown_column(file, column, known.iter().copied());
+        let columns = self.columns.map(|asked| names::resolve(asked, &known).map_err(unknown));
+        let columns = columns.transpose()?;
+        let drop = names::resolve(self.drop, &known).map_err(unknown)?;
+        let kept = self.without_vectors.then(|| jsonl::without_vectors(schema));
+        let is_chosen = |name: &str| {
+            kept.as_ref().is_none_or(|kept| kept.iter().any(|kept| kept == name))
+                && columns.as_ref().is_none_or(|columns| columns.contains(&name))
+                && !drop.contains(&name)
+        };
+        let chosen = known.iter().enumerate().filter(|(_, name)| is_chosen(name));
+        Ok(chosen.map(|(index, _)| index).collect())
     }
 }
