@@ -57,7 +57,13 @@ pub(crate) async fn count(context: &Arc<Context>, args: &FilesArgs) -> Outcome<(
     blocking(move || {
         let (mut files, mut total) = (Vec::new(), 0);
         for input in Opening::new(&places, FOOTERS_AHEAD) {
-            let (name, rows) = rows_of(input?)?;
+            let FileCount { name, rows, other_total } = rows_of(input?)?;
+            if let Some(total) = other_total {
+                shared.report.warn(&format!(
+                    "{} has {rows} rows in its row groups, but its footer states {total} in all",
+                    one_line(&name)
+                ));
+            }
             total += rows;
             files.push(json!({"file": name, "rows": rows}));
         }
@@ -76,21 +82,33 @@ pub(crate) async fn count(context: &Arc<Context>, args: &FilesArgs) -> Outcome<(
 /// The rows of all places together.
 pub(crate) async fn count_rows(places: Vec<Place>) -> Outcome<u64> {
     blocking(move || {
-        let rows = |input: Outcome<Input>| Ok(rows_of(input?)?.1);
+        let rows = |input: Outcome<Input>| Ok(rows_of(input?)?.rows);
         Opening::new(&places, FOOTERS_AHEAD).map(rows).sum()
     })
     .await
 }
 
-/// A file's name and rows: by its footer, or counted in a JSON export.
-pub(crate) fn rows_of((name, source): Input) -> Outcome<(String, u64)> {
+/// The rows of a file.
+pub(crate) struct FileCount {
+    pub(crate) name: String,
+    pub(crate) rows: u64,
+    /// What its footer states for the whole file, where that is another number.
+    pub(crate) other_total: Option<u64>,
+}
+
+/// A file's rows: by its footer, or counted in a JSON export.
+pub(crate) fn rows_of((name, source): Input) -> Outcome<FileCount> {
     let rows = match FileKind::of(&name, source.as_ref())? {
         FileKind::Json => {
             JsonExport::new(&name, source).for_each_row(|_| Ok(ControlFlow::Continue(())))?
         }
-        _ => Footer::read(&name, &source)?.rows(),
+        _ => {
+            let footer = Footer::read(&name, &source)?;
+            let other_total = footer.other_total();
+            return Ok(FileCount { name, rows: footer.rows(), other_total });
+        }
     };
-    Ok((name, rows))
+    Ok(FileCount { name, rows, other_total: None })
 }
 
 /// `schema`: the columns, or JSON with every file.

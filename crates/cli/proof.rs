@@ -88,6 +88,13 @@ fn compare(file: &PrintedFile, object: &mut ObjectRecord) -> Outcome<u64> {
     let written = file.lines.map(|lines| before + lines);
     object.rows_decoded = Some(decoded);
     object.rows_written = written;
+    if let Some(total) = file.rows.other_total {
+        let text = format!(
+            "{} has a footer that states {total} rows in all, and {decoded} in its row groups",
+            object.name
+        );
+        return Err(Failure::say(Exit::Data, text));
+    }
     if file.rows.rows == Some(decoded) && written.is_none_or(|written| written == decoded) {
         return Ok(decoded);
     }
@@ -143,6 +150,17 @@ mod tests {
             (Some(10), 4, 6, Some(7), false),
             (None, 0, 10, Some(10), false),
         ];
+        let doubtful =
+            FileRows { rows: Some(10), printed: 10, other_total: Some(11), ..FileRows::default() };
+        let mut object = ObjectRecord::from(viking_fetch::RemoteObject {
+            key: "x/0.parquet".to_owned(),
+            name: "0.parquet".to_owned(),
+            size: 1,
+            etag: None,
+        });
+        let file = PrintedFile { rows: doubtful, lines: Some(10) };
+        let refused = compare(&file, &mut object).unwrap_err();
+        assert!(refused.error.to_string().contains("11 rows"), "{refused:?}");
         for (rows, skipped, printed, lines, is_proven) in cases {
             let rows = FileRows { rows, printed, skipped, ..FileRows::default() };
             let mut object = ObjectRecord::from(viking_fetch::RemoteObject {

@@ -10,7 +10,7 @@ use crate::Context;
 use crate::args::VerifyArgs;
 use crate::copy::{path_to_copy, to_copy};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::files::{blocking, rows_of};
+use crate::files::{FileCount, blocking, rows_of};
 use crate::output::print_text;
 use crate::plain::{json_line, one_line};
 use crate::printing::open;
@@ -71,7 +71,13 @@ fn look(dir: &Path, object: &ObjectRecord) -> Outcome<Found> {
     }
     let known = object.known_crc64();
     let proof = prove(&path, &object.remote(), known)?;
-    let (_, rows) = rows_of(open(&object.name, &path)?)?;
+    let FileCount { rows, other_total, .. } = rows_of(open(&object.name, &path)?)?;
+    if let Some(total) = other_total {
+        let name = &object.name;
+        let text =
+            format!("{name} has {rows} rows in its row groups, but its footer states {total}");
+        return Err(Failure::say(Exit::Data, text));
+    }
     if let Some(wanted) = object.rows.filter(|&wanted| wanted != rows) {
         let text = format!("{} has {rows} rows, the receipt says {wanted}", object.name);
         return Err(Failure::say(Exit::Data, text));

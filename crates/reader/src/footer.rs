@@ -23,6 +23,9 @@ use crate::thrift::{self, I64, Input, LIST, Output, STRUCT};
 /// Bytes of the closing footer length and magic.
 const TAIL_BYTES: u64 = 8;
 
+/// So far before its likely place the joint of two files is looked for.
+const JOINT_BYTES: u64 = 64 << 10;
+
 /// Footers are read in pieces of this size: nearly all of them at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -334,8 +337,10 @@ fn check_joint(file: &str, source: &dyn Source, gap: u64) -> Result<(), Error> {
     if gap < 4 + TAIL_BYTES {
         return Ok(());
     }
-    let joint = source.read(gap - 4..gap + 4).map_err(|source| Error::io(file, source))?;
-    if *joint != *b"PAR1PAR1" {
+    // The last file may have a gap of its own, for which a little is looked at.
+    let start = gap.saturating_sub(JOINT_BYTES);
+    let joint = source.read(start..gap + 4).map_err(|source| Error::io(file, source))?;
+    if memchr::memmem::find(&joint, b"PAR1PAR1").is_none() {
         return Ok(());
     }
     let detail =

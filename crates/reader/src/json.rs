@@ -315,7 +315,9 @@ impl Members<'_> {
             let name = name_of(key);
             let asked = name.as_deref().unwrap_or(key);
             seen(asked);
-            let is_in = |names: &[String]| names.iter().any(|name| names::means(name, asked));
+            let is_known = |name: &str| MembersOf { rest: row }.any(|(key, _)| is_named(key, name));
+            let is_in =
+                |names: &[String]| names.iter().any(|name| names::means(name, asked, is_known));
             let is_left_out = !self.keep_nulls && value == "null";
             if !self.columns.is_none_or(is_in) || is_left_out || is_in(self.drop) {
                 continue;
@@ -341,6 +343,10 @@ fn name_of(key: &str) -> Option<Cow<'_, str>> {
         Some(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
         _ => serde_json::from_str(key).ok().map(Cow::Owned),
     }
+}
+
+fn is_named(key: &str, name: &str) -> bool {
+    name_of(key).is_some_and(|known| known == name)
 }
 
 /// Keys and values of a valid JSON object in their order, as they are spelled, duplicates kept.

@@ -1,9 +1,10 @@
 //! Columns as they are asked for: by name, or by several names with commas between them. A name that holds
 //! commas itself is meant where there is such a column.
 
-/// Whether `asked` means the column `name`.
-pub(crate) fn means(asked: &str, name: &str) -> bool {
-    asked == name || asked.split(',').any(|part| part == name)
+/// Whether `asked` means the column `name` of those that `is_known` knows.
+pub(crate) fn means(asked: &str, name: &str, is_known: impl Fn(&str) -> bool) -> bool {
+    asked == name
+        || asked.contains(',') && asked.split(',').any(|part| part == name) && !is_known(asked)
 }
 
 /// The columns of `known` that `asked` means, or the first name that none has.

@@ -8,7 +8,7 @@ use parquet::column::page::{Page, PageMetadata};
 use parquet::errors::{ParquetError, Result};
 
 use crate::levels;
-use crate::thrift::{BOOL_FALSE, I32, Input, STRUCT, invalid};
+use crate::thrift::{BOOL_FALSE, BOOL_TRUE, I32, Input, STRUCT, invalid};
 
 /// Larger pages are refused; writers make them of about a mebibyte.
 pub(crate) const PAGE_BYTES_MAX: usize = 512 << 20;
@@ -224,7 +224,8 @@ impl Fields {
                         *room = Some(value);
                     }
                 }
-                (_, kind @ (1 | 2)) => self.flag = Some(kind != BOOL_FALSE),
+                // `is_sorted` of a dictionary, `is_compressed` of a page of version 2.
+                (3 | 7, kind @ (BOOL_TRUE | BOOL_FALSE)) => self.flag = Some(kind == BOOL_TRUE),
                 (_, kind) => input.skip(kind)?,
             }
         }

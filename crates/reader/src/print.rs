@@ -451,8 +451,11 @@ impl<W: Write + Send> Printer<W> {
         } else {
             let asked = [members.columns.unwrap_or_default(), members.drop];
             members.write(text, out, |key| {
-                let is_asked =
-                    || asked.iter().any(|names| names.iter().any(|name| names::means(name, key)));
+                let is_asked = || {
+                    asked
+                        .iter()
+                        .any(|asked| asked.iter().any(|asked| names::means(asked, key, |_| false)))
+                };
                 // Rows may have keys of their own: of what nobody asked for, a few are kept for a message.
                 if !keys.contains(key) && (keys.len() < KEYS_KEPT || is_asked()) {
                     keys.insert(key.to_owned());

@@ -157,11 +157,11 @@ impl Element {
             Self { name: String::new(), is_leaf: false, children: 0, fields: Vec::new() };
         let mut last = 0;
         while let Some(field) = input.field(&mut last)? {
-            if matches!(field.1, thrift::BOOL_TRUE | thrift::BOOL_FALSE) {
-                return Err(invalid("its schema has a flag where Parquet has none"));
-            }
             let value = input.record(field.1)?;
-            element.fields.push((field, value));
+            // The `parquet` crate need not know how to pass over what later versions bring.
+            if (TYPE..=LOGICAL).contains(&field.0) {
+                element.fields.push((field, value));
+            }
         }
         element.fields.sort_by_key(|((number, _), _)| *number);
         element.is_leaf = element.integer(TYPE).is_some();

@@ -110,6 +110,17 @@ impl<R: BufRead> Input<R> {
                 let (count, kind) = self.list()?;
                 (0..count).try_for_each(|_| self.skip_item(kind, depth + 1))
             }
+            // A map: the types of keys and values are there unless it is empty.
+            11 => {
+                let count = self.varint()?;
+                let kinds = if count == 0 { 0 } else { self.byte()? };
+                (0..count).try_for_each(|_| {
+                    self.skip_item(kinds >> 4, depth + 1)?;
+                    self.skip_item(kinds & 0xf, depth + 1)
+                })
+            }
+            // A UUID.
+            13 => self.pass(16),
             STRUCT => {
                 let mut field = 0;
                 while let Some((_, kind)) = self.field(&mut field)? {

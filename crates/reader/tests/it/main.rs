@@ -6,6 +6,8 @@ mod arrays;
 mod batches;
 mod contract;
 mod damaged;
+mod foreign;
+mod handmade;
 mod oracle;
 mod printer;
 
