@@ -31,7 +31,7 @@ const BLOCK_AND_TEXT: u64 = 8;
 const THREAD_BYTES: u64 = 1 << 20;
 
 /// What a column takes of each thread that encodes it: the cells of its rows.
-const THREAD_COLUMN_BYTES: u64 = 5 << 10;
+const THREAD_COLUMN_BYTES: u64 = 6 << 10;
 
 /// Bytes of pages that are held ready for the decoder, if the budget has room for so many.
 const PAGES_BYTES_MAX: u64 = 4 << 20;

@@ -18,8 +18,14 @@ use super::plan::Kind;
 use super::{Int64Form, JsonOptions, NonFinite};
 
 impl<'a> Column<'a> {
-    /// Views `array` as `kind`; `None` if it has another type than the plan was made for.
-    pub(super) fn bind(kind: &'a Kind, array: &'a dyn Array, options: JsonOptions) -> Option<Self> {
+    /// Views `array` as `kind`, with `before` before each value; `None` if it has another type than the
+    /// plan was made for.
+    pub(super) fn bind(
+        kind: &'a Kind,
+        before: &'a [u8],
+        array: &'a dyn Array,
+        options: JsonOptions,
+    ) -> Option<Self> {
         let data = match kind {
             Kind::Null => Data::Null,
             Kind::Bool => Data::Bool(array.as_boolean_opt()?),
@@ -42,31 +48,37 @@ impl<'a> Column<'a> {
             Kind::Duration(unit) => Data::Duration(duration_values(array, *unit)?, *unit),
             Kind::List(item) => {
                 let (spans, child) = bind_spans(array)?;
-                Data::List(spans, Box::new(Self::bind(item, child, options)?))
+                Data::List(spans, Box::new(Self::bind(item, b",", child, options)?))
             }
             Kind::VectorBase64 => {
                 let (spans, child) = bind_spans(array)?;
-                Data::VectorBase64(spans, Box::new(Self::bind(&Kind::Float, child, options)?))
+                Data::VectorBase64(spans, Box::new(Self::bind(&Kind::Float, b"", child, options)?))
             }
             Kind::Struct(members) => {
                 let array = array.as_struct_opt()?;
-                let bound = members.iter().zip(array.columns()).map(|((key, kind), column)| {
-                    Some((key, Self::bind(kind, column.as_ref(), options)?))
-                });
+                let bound = members
+                    .iter()
+                    .zip(array.columns())
+                    .map(|((key, kind), column)| Self::bind(kind, key, column.as_ref(), options));
                 Data::Struct(bound.collect::<Option<_>>()?)
             }
             Kind::Map { key, value } => {
                 let array = array.as_map_opt()?;
-                let keys = Self::bind(key, array.keys().as_ref(), options)?;
-                let values = Self::bind(value, array.values().as_ref(), options)?;
+                let keys = Self::bind(key, b",", array.keys().as_ref(), options)?;
+                let values = Self::bind(value, b":", array.values().as_ref(), options)?;
                 Data::Map(Spans::Small(array.value_offsets()), Box::new(keys), Box::new(values))
             }
             Kind::Indexed(value) => {
                 let (index, child) = bind_indexed(array)?;
-                Data::Indexed(index, Box::new(Self::bind(value, child, options)?))
+                Data::Indexed(index, Box::new(Self::bind(value, b"", child, options)?))
             }
         };
-        Some(Self { nulls: array.nulls().cloned(), data, cells: Box::new(Cells::new()) })
+        Some(Self {
+            before,
+            nulls: array.nulls().cloned(),
+            data,
+            cells: Box::new(Cells::new(before)),
+        })
     }
 }
 

@@ -46,9 +46,7 @@ pub(super) fn problem(column: &Column<'_>, row: usize, options: JsonOptions) -> 
         Data::Map(spans, keys, values) => spans.of(row).find_map(|entry| {
             problem(keys, entry, options).or_else(|| problem(values, entry, options))
         }),
-        Data::Struct(members) => {
-            members.iter().find_map(|(_, member)| problem(member, row, options))
-        }
+        Data::Struct(members) => members.iter().find_map(|member| problem(member, row, options)),
         _ => None,
     }
 }

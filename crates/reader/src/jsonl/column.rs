@@ -12,13 +12,14 @@ use arrow_schema::TimeUnit;
 
 use super::kernel::cell::{CELLS, Cells, Line};
 use super::kernel::{binary, decimal, float, float32, float64, int, text, time};
-use super::plan::Key;
-use super::{BinaryForm, Counts, DecimalForm, Int64Form, NonFinite};
+use super::{BinaryForm, Counts, DecimalForm, Int64Form, NonFinite, Nulls};
 
 type F16 = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// One column of one batch, ready to print any row of it.
 pub(super) struct Column<'a> {
+    /// What stands before each value: a key, or the comma between items.
+    pub(super) before: &'a [u8],
     pub(super) nulls: Option<NullBuffer>,
     pub(super) data: Data<'a>,
     /// The texts of the rows that are being written, where those are short.
@@ -45,7 +46,7 @@ pub(super) enum Data<'a> {
     List(Spans<'a>, Box<Column<'a>>),
     Map(Spans<'a>, Box<Column<'a>>, Box<Column<'a>>),
     Null,
-    Struct(Vec<(&'a Key, Column<'a>)>),
+    Struct(Vec<Column<'a>>),
     Text(Text<'a>),
     Time32(&'a [i32], TimeUnit),
     Time64(&'a [i64], TimeUnit),
@@ -170,9 +171,7 @@ impl Column<'_> {
                 spans.of(row).map(|item| items.likely_bytes(item) + 1).sum()
             }
             Data::VectorBase64(spans, _) => spans.of(row).len() * 8,
-            Data::Struct(members) => {
-                members.iter().map(|(_, member)| member.likely_bytes(row)).sum()
-            }
+            Data::Struct(members) => members.iter().map(|member| member.likely_bytes(row)).sum(),
             Data::Indexed(index, values) => values.likely_bytes(index[row]),
             _ => 8,
         }
@@ -199,13 +198,18 @@ impl Column<'_> {
         }) && some
     }
 
-    /// Appends the value of `row`: its cell, if it has one.
+    /// Appends the value of `row` behind what stands before it: its cell, if it has one.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few instructions for each cell")]
     pub(super) fn put(&mut self, row: usize, line: &mut Line<'_>, counts: &mut Counts) {
-        match self.cells.get(row) {
-            Some((text, length)) => line.push(text, length),
-            None => self.write(row, line, counts),
+        if self.cells.is_apart() {
+            line.append(self.before);
+            if !line.push_cell(&self.cells, row) {
+                self.write(row, line, counts);
+            }
+        } else if !line.push_cell(&self.cells, row) {
+            line.push_before(&self.cells);
+            self.write(row, line, counts);
         }
     }
 
@@ -276,17 +280,20 @@ impl Column<'_> {
             }
             _ => {}
         }
-        line.push_byte(b'[');
-        let first = span.start;
+        let start = line.len();
         for_each_piece(span, |piece| {
-            self.fill(piece.clone());
-            for item in piece {
-                if item > first {
-                    line.push_byte(b',');
+            self.fill(piece.clone(), Nulls::Keep);
+            if self.cells.are_whole() {
+                for index in 0..piece.len() {
+                    line.push_row([&*self.cells].into_iter(), index);
                 }
+                return;
+            }
+            for item in piece {
                 self.put(item, line, counts);
             }
         });
+        line.open(start, b'[');
         line.push_byte(b']');
     }
 }
@@ -301,19 +308,12 @@ fn for_each_piece(span: Range<usize>, mut each: impl FnMut(Range<usize>)) {
     }
 }
 
-fn write_struct(
-    members: &mut [(&Key, Column<'_>)],
-    row: usize,
-    line: &mut Line<'_>,
-    counts: &mut Counts,
-) {
-    if members.is_empty() {
-        line.push_byte(b'{');
+fn write_struct(members: &mut [Column<'_>], row: usize, line: &mut Line<'_>, counts: &mut Counts) {
+    let start = line.len();
+    for member in members {
+        member.put(row, line, counts);
     }
-    for (index, (key, column)) in members.iter_mut().enumerate() {
-        key.write(index == 0, line);
-        column.put(row, line, counts);
-    }
+    line.open(start, b'{');
     line.push_byte(b'}');
 }
 
@@ -324,20 +324,23 @@ fn write_map(
     line: &mut Line<'_>,
     counts: &mut Counts,
 ) {
-    line.push_byte(b'{');
-    let first = span.start;
+    let start = line.len();
     for_each_piece(span, |piece| {
-        keys.fill(piece.clone());
-        values.fill(piece.clone());
-        for entry in piece {
-            if entry > first {
-                line.push_byte(b',');
+        keys.fill(piece.clone(), Nulls::Keep);
+        values.fill(piece.clone(), Nulls::Keep);
+        let is_quoted = matches!(keys.data, Data::Text(_)) && !keys.cells.has_nulls();
+        if is_quoted && keys.cells.are_whole() && values.cells.are_whole() {
+            for index in 0..piece.len() {
+                line.push_row([&*keys.cells, &*values.cells].into_iter(), index);
             }
+            return;
+        }
+        for entry in piece {
             write_key(keys, entry, line, counts);
-            line.push_byte(b':');
             values.put(entry, line, counts);
         }
     });
+    line.open(start, b'{');
     line.push_byte(b'}');
 }
 
@@ -346,12 +349,13 @@ fn write_key(keys: &mut Column<'_>, entry: usize, line: &mut Line<'_>, counts: &
     if keys.is_null(entry) {
         counts.null_map_keys += 1;
     }
-    if let Some((text, length)) = keys.cells.get(entry) {
+    line.append(keys.before);
+    if let Some((text, length)) = keys.cells.text(entry) {
         let is_quoted = text[0] == b'"';
         if !is_quoted {
             line.push_byte(b'"');
         }
-        line.push(text, length);
+        line.append(&text[..length]);
         if !is_quoted {
             line.push_byte(b'"');
         }

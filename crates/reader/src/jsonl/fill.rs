@@ -3,53 +3,77 @@
 use std::ops::Range;
 
 use arrow_array::BooleanArray;
-use arrow_schema::TimeUnit;
+use arrow_buffer::NullBuffer;
+use arrow_buffer::bit_chunk_iterator::BitChunks;
 
-use super::Int64Form;
 use super::column::{Column, Data, Text};
 use super::kernel::cell::Cells;
 use super::kernel::{float32, float64, int, text, time};
+use super::{Int64Form, Nulls};
 
 impl Column<'_> {
     /// Makes the cells of `rows`, at most [`CELLS`](super::kernel::cell::CELLS) of them, if the type's
-    /// texts are short.
-    pub(super) fn fill(&mut self, rows: Range<usize>) {
+    /// texts are short. Of nulls that are dropped nothing is printed.
+    pub(super) fn fill(&mut self, rows: Range<usize>, nulls: Nulls) {
         let cells = &mut *self.cells;
         cells.begin(&rows);
         match &mut self.data {
             Data::Bool(array) => fill_bools(array, rows.clone(), cells),
-            Data::Date32(values) => {
-                cells.fill(&values[rows.clone()], |days, slot| time::date(i64::from(days), slot));
-            }
+            Data::Date32(values) => time::fill_dates(&values[rows.clone()], cells),
             Data::F32(values, _) => float32::fill(&values[rows.clone()], cells),
             Data::F64(values, _) => float64::fill(&values[rows.clone()], cells),
-            Data::I8(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
-            Data::I16(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
-            Data::I32(values) => fill_signed(&values[rows.clone()], Int64Form::Number, cells),
-            Data::I64(values, form) => fill_signed(&values[rows.clone()], *form, cells),
-            Data::U8(values) => fill_unsigned(&values[rows.clone()], Int64Form::Number, cells),
-            Data::U16(values) => fill_unsigned(&values[rows.clone()], Int64Form::Number, cells),
-            Data::U32(values) => fill_unsigned(&values[rows.clone()], Int64Form::Number, cells),
-            Data::U64(values, form) => fill_unsigned(&values[rows.clone()], *form, cells),
+            Data::I8(values) => {
+                int::fill_signed(&values[rows.clone()], Int64Form::Number, cells);
+            }
+            Data::I16(values) => {
+                int::fill_signed(&values[rows.clone()], Int64Form::Number, cells);
+            }
+            Data::I32(values) => {
+                int::fill_signed(&values[rows.clone()], Int64Form::Number, cells);
+            }
+            Data::I64(values, form) => int::fill_signed(&values[rows.clone()], *form, cells),
+            Data::U8(values) => {
+                int::fill_unsigned(&values[rows.clone()], Int64Form::Number, cells);
+            }
+            Data::U16(values) => {
+                int::fill_unsigned(&values[rows.clone()], Int64Form::Number, cells);
+            }
+            Data::U32(values) => {
+                int::fill_unsigned(&values[rows.clone()], Int64Form::Number, cells);
+            }
+            Data::U64(values, form) => {
+                int::fill_unsigned(&values[rows.clone()], *form, cells);
+            }
             Data::Text(values) => fill_texts(values, rows.clone(), cells),
             Data::Timestamp(values, unit, utc) => {
-                fill_timestamps(&values[rows.clone()], *unit, *utc, cells);
+                time::fill_timestamps(&values[rows.clone()], *unit, *utc, cells);
             }
             Data::Indexed(index, values) => fill_indexed(index, values, rows.clone(), cells),
             Data::Struct(members) => {
-                for (_, member) in members {
-                    member.fill(rows.clone());
+                for member in members {
+                    member.fill(rows.clone(), Nulls::Keep);
                 }
                 cells.clear();
             }
             _ => cells.clear(),
         }
-        if let Some(nulls) = &self.nulls {
-            for (index, row) in rows.enumerate() {
-                cells.set_null(index, nulls.is_null(row));
-            }
-        }
+        let null_bits = match &self.nulls {
+            Some(nulls) if nulls.null_count() > 0 => null_bits(nulls, rows),
+            _ => 0,
+        };
+        cells.finish(null_bits, nulls == Nulls::Drop);
     }
+}
+
+/// A bit for each of at most 64 rows, the first in the lowest, that tells whether it is null.
+fn null_bits(nulls: &NullBuffer, rows: Range<usize>) -> u64 {
+    let valid = first_bits(nulls.validity(), nulls.offset() + rows.start, rows.len());
+    !valid & (u64::MAX >> (64 - rows.len().clamp(1, 64)))
+}
+
+/// The `count` bits of `bytes` from `start` on, at most 64.
+fn first_bits(bytes: &[u8], start: usize, count: usize) -> u64 {
+    BitChunks::new(bytes, start, count).iter_padded().next().unwrap_or(0)
 }
 
 /// Texts of a dictionary; other values are written one by one.
@@ -66,59 +90,19 @@ fn fill_indexed(index: &[usize], values: &Column<'_>, rows: Range<usize>, cells:
 }
 
 fn fill_bools(array: &BooleanArray, rows: Range<usize>, cells: &mut Cells) {
-    let mut values = [false; super::kernel::cell::CELLS];
-    for (value, row) in values.iter_mut().zip(rows.clone()) {
-        *value = array.value(row);
-    }
-    cells.fill(&values[..rows.len()], |value, slot| {
-        slot[..5].copy_from_slice(if value { b"true " } else { b"false" });
-        Some(5 - usize::from(value))
+    let values = array.values();
+    let mut bits = first_bits(values.values(), values.offset() + rows.start, rows.len());
+    cells.block_mut(0).each(rows.len(), |_, slot| {
+        let is_true = bits & 1;
+        bits >>= 1;
+        slot[..8].copy_from_slice(if is_true == 1 { b"true    " } else { b"false   " });
+        5 - is_true as u8
     });
-}
-
-fn fill_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
-    match form {
-        Int64Form::Number => {
-            cells.fill(values, |value, slot| Some(int::signed(value, slot, Int64Form::Number)));
-        }
-        Int64Form::String => {
-            cells.fill(values, |value, slot| Some(int::signed(value, slot, Int64Form::String)));
-        }
-    }
-}
-
-fn fill_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
-    cells.fill(values, |value, slot| Some(int::unsigned(value, slot, form)));
 }
 
 fn fill_texts(values: &Text<'_>, rows: Range<usize>, cells: &mut Cells) {
-    let Text::View(array) = values else {
-        return cells.fill_each(rows, |row, slot| text::cell(values.value(row), slot));
-    };
-    let views = array.views();
-    cells.fill_each(rows, |row, slot| {
-        // A view holds its length and, up to twelve bytes, the text itself.
-        let view = views[row];
-        match usize::try_from(view & u128::from(u32::MAX)) {
-            Ok(length @ 0..=12) => text::short_cell(view >> 32, length, slot),
-            _ => text::cell(array.value(row).as_bytes(), slot),
-        }
-    });
-}
-
-fn fill_timestamps(values: &[i64], unit: TimeUnit, utc: bool, cells: &mut Cells) {
-    match unit {
-        TimeUnit::Second => {
-            cells.fill(values, |value, slot| time::timestamp::<1, 0>(value, utc, slot));
-        }
-        TimeUnit::Millisecond => {
-            cells.fill(values, |value, slot| time::timestamp::<1_000, 3>(value, utc, slot));
-        }
-        TimeUnit::Microsecond => {
-            cells.fill(values, |value, slot| time::timestamp::<1_000_000, 6>(value, utc, slot));
-        }
-        TimeUnit::Nanosecond => {
-            cells.fill(values, |value, slot| time::timestamp::<1_000_000_000, 9>(value, utc, slot));
-        }
+    match values {
+        Text::View(array) => text::fill_views(array, rows, cells),
+        _ => cells.fill_each(rows, |row, slot| text::cell(values.value(row), slot)),
     }
 }

@@ -37,7 +37,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use crate::error::Error;
 use column::Column;
-use kernel::cell::{CELLS, Line};
+use kernel::cell::{CELLS, Line, Short};
 pub(crate) use kernel::text::write_string;
 use plan::ColumnPlan;
 
@@ -193,7 +193,8 @@ pub struct JsonLines {
     columns: Vec<ColumnPlan>,
     options: JsonOptions,
     needs_check: bool,
-    row_end: &'static [u8],
+    /// `}` and what ends a row.
+    row_end: Short,
     counts: Counts,
 }
 
@@ -205,14 +206,14 @@ impl JsonLines {
             needs_check: check::is_needed(&columns, *options),
             columns,
             options: *options,
-            row_end: b"\n",
+            row_end: Short::new(b"}\n"),
             counts: Counts::default(),
         })
     }
 
     /// Ends rows with other bytes than a newline.
-    pub(crate) fn with_row_end(self, row_end: &'static [u8]) -> Self {
-        Self { row_end, ..self }
+    pub(crate) fn with_row_end(self, row_end: &[u8]) -> Self {
+        Self { row_end: Short::new(&[b"}", row_end].concat()), ..self }
     }
 
     /// Appends a line for each row of `batch` to `out`, or nothing at all if it fails.
@@ -290,41 +291,37 @@ impl Rows<'_> {
         while start < rows.end {
             let cells = start..rows.end.min(start + CELLS);
             for column in &mut self.columns {
-                column.fill(cells.clone());
+                column.fill(cells.clone(), self.lines.options.nulls);
             }
-            start = cells.end;
-            for row in cells {
-                self.write_row(row, &mut line, counts);
-                if line.len() >= stop_bytes {
-                    start = row + 1;
-                    break;
+            let are_whole = self.columns.iter().all(|column| column.cells.are_whole());
+            for row in cells.clone() {
+                let row_start = line.len();
+                if are_whole {
+                    let columns = self.columns.iter().map(|column| &*column.cells);
+                    line.push_row(columns, row - cells.start);
+                } else {
+                    self.put_row(row, &mut line, counts);
                 }
-            }
-            if line.len() >= stop_bytes {
-                break;
+                line.open(row_start, b'{');
+                line.push(&self.lines.row_end);
+                start = row + 1;
+                if line.len() >= stop_bytes {
+                    line.buffer();
+                    return start;
+                }
             }
         }
         line.buffer();
         start
     }
 
-    fn write_row(&mut self, row: usize, line: &mut Line<'_>, counts: &mut Counts) {
-        let lines = self.lines;
-        let mut is_first = true;
-        for (plan, column) in lines.columns.iter().zip(&mut self.columns) {
-            if lines.options.nulls == Nulls::Drop && column.is_null(row) {
+    /// Appends the values of a row, some of which are long.
+    fn put_row(&mut self, row: usize, line: &mut Line<'_>, counts: &mut Counts) {
+        for column in &mut self.columns {
+            if self.lines.options.nulls == Nulls::Drop && column.is_null(row) {
                 continue;
             }
-            plan.key.write(is_first, line);
-            is_first = false;
             column.put(row, line, counts);
-        }
-        if is_first {
-            line.push_byte(b'{');
-        }
-        line.push_byte(b'}');
-        for &byte in lines.row_end {
-            line.push_byte(byte);
         }
     }
 
@@ -343,7 +340,7 @@ fn bind<'a>(
 ) -> Result<Vec<Column<'a>>, ValueError> {
     let bound = plans.iter().enumerate().map(|(index, plan)| {
         let array = batch.columns().get(index).map(AsRef::as_ref);
-        let column = array.and_then(|array| Column::bind(&plan.kind, array, options));
+        let column = array.and_then(|array| Column::bind(&plan.kind, &plan.key, array, options));
         column.ok_or_else(|| plan.value_error(0, Problem::Type))
     });
     bound.collect()

@@ -4,44 +4,25 @@ use std::collections::HashSet;
 
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 
-use super::kernel::cell::{Line, Short};
 use super::kernel::text;
 use super::{JsonOptions, Problem, ValueError, VectorForm};
 use crate::error::Error;
 use crate::schema::is_int96;
 
-/// The key of a column or a member, escaped, with what comes before it.
-#[derive(Debug)]
-pub(super) struct Key {
-    /// `{"name":`
-    first: Short,
-    /// `,"name":`
-    next: Short,
-}
-
-impl Key {
-    fn new(name: &str) -> Self {
-        let text = |before: u8| {
-            let mut key = vec![before];
-            text::write_string(name.as_bytes(), &mut key);
-            key.push(b':');
-            Short::new(key)
-        };
-        Self { first: text(b'{'), next: text(b',') }
-    }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "once for each cell")]
-    pub(super) fn write(&self, is_first: bool, line: &mut Line<'_>) {
-        if is_first { &self.first } else { &self.next }.write(line);
-    }
+/// A key, escaped, with what stands around it: `,"name":`. The comma of the first one is replaced.
+fn key(name: &str) -> Vec<u8> {
+    let mut key = vec![b','];
+    text::write_string(name.as_bytes(), &mut key);
+    key.push(b':');
+    key
 }
 
 /// One top-level column.
 #[derive(Debug)]
 pub(super) struct ColumnPlan {
     pub(super) name: String,
-    pub(super) key: Key,
+    /// As [`key`] makes it.
+    pub(super) key: Vec<u8>,
     pub(super) kind: Kind,
 }
 
@@ -73,7 +54,8 @@ pub(super) enum Kind {
         value: Box<Kind>,
     },
     Null,
-    Struct(Vec<(Key, Kind)>),
+    /// The members' keys, as [`key`] makes them, and kinds.
+    Struct(Vec<(Vec<u8>, Kind)>),
     Text,
     Time(TimeUnit),
     Timestamp {
@@ -97,7 +79,7 @@ pub(super) fn columns(
         let as_base64 = options.vectors == VectorForm::Base64 && is_vector(field.data_type());
         let kind =
             if as_base64 { Kind::VectorBase64 } else { planner.field(field, field.name())? };
-        Ok(ColumnPlan { name: field.name().clone(), key: Key::new(field.name()), kind })
+        Ok(ColumnPlan { name: field.name().clone(), key: key(field.name()), kind })
     });
     plans.collect()
 }
@@ -180,7 +162,7 @@ impl Planner<'_> {
         self.distinct(fields, &format!("{path}."))?;
         let members = fields.iter().map(|field| {
             let kind = self.field(field, &format!("{path}.{}", field.name()))?;
-            Ok((Key::new(field.name()), kind))
+            Ok((key(field.name()), kind))
         });
         Ok(Kind::Struct(members.collect::<Result<_, Error>>()?))
     }

@@ -159,7 +159,7 @@ fn fill(chunk: __m256i, counted: u32, room: &mut [MaybeUninit<u8>]) -> (usize, u
 /// A bit for each byte that may not appear in a JSON string as it is.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn find_escapes(bytes: __m256i) -> u32 {
+pub(super) fn find_escapes(bytes: __m256i) -> u32 {
     let quotes = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"'.cast_signed()));
     let backslashes = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\'.cast_signed()));
     let found = _mm256_or_si256(find_controls(bytes), _mm256_or_si256(quotes, backslashes));
@@ -220,14 +220,14 @@ fn last_word(text: &[u8]) -> u64 {
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 #[expect(unsafe_code, reason = "put together from its parts it would not always be one load")]
-fn vector(bytes: &[u8; CHUNK]) -> __m256i {
+pub(super) fn vector(bytes: &[u8; CHUNK]) -> __m256i {
     // SAFETY: both types have 32 bytes, and any bytes are a vector.
     unsafe { mem::transmute::<[u8; CHUNK], __m256i>(*bytes) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn array(vector: __m256i) -> [u8; CHUNK] {
+pub(super) fn array(vector: __m256i) -> [u8; CHUNK] {
     let mut bytes = [0; CHUNK];
     bytes[..16].copy_from_slice(&half_array(_mm256_castsi256_si128(vector)));
     bytes[16..].copy_from_slice(&half_array(_mm256_extracti128_si256::<1>(vector)));
@@ -236,14 +236,14 @@ fn array(vector: __m256i) -> [u8; CHUNK] {
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn half(bytes: &[u8; 16]) -> __m128i {
+pub(super) fn half(bytes: &[u8; 16]) -> __m128i {
     let words = bytes.as_chunks().0;
     _mm_set_epi64x(i64::from_le_bytes(words[1]), i64::from_le_bytes(words[0]))
 }
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn half_array(vector: __m128i) -> [u8; 16] {
+pub(super) fn half_array(vector: __m128i) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&_mm_cvtsi128_si64(vector).to_le_bytes());
     bytes[8..].copy_from_slice(&_mm_extract_epi64::<1>(vector).to_le_bytes());

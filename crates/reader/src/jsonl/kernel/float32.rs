@@ -126,36 +126,35 @@ impl Scaled {
 pub(crate) fn fill(values: &[f32], cells: &mut Cells) {
     let mut scaled = Scaled::NONE;
     for (number, block) in values.chunks(BLOCK).enumerate() {
-        let (texts, lengths) = cells.block_mut(number * BLOCK);
+        let start = number * BLOCK;
         #[cfg(target_arch = "x86_64")]
         if has_avx2() {
             #[expect(unsafe_code, reason = "the same code compiled for AVX2 takes half the time")]
             // SAFETY: the CPU has what the function is compiled for, as was asked just now.
             unsafe {
-                fill_block_avx2(block, &mut scaled, texts, lengths);
+                fill_block_avx2(block, &mut scaled, cells, start);
             }
             continue;
         }
-        fill_block(block, &mut scaled, texts, lengths);
+        fill_block(block, &mut scaled, cells, start);
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi2,lzcnt")]
-fn fill_block_avx2(values: &[f32], scaled: &mut Scaled, texts: &mut [Slot], lengths: &mut [u8]) {
-    fill_block(values, scaled, texts, lengths);
+fn fill_block_avx2(values: &[f32], scaled: &mut Scaled, cells: &mut Cells, start: usize) {
+    fill_block(values, scaled, cells, start);
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
-fn fill_block(values: &[f32], scaled: &mut Scaled, texts: &mut [Slot], lengths: &mut [u8]) {
+fn fill_block(values: &[f32], scaled: &mut Scaled, cells: &mut Cells, start: usize) {
     scale(whole_block(values, &mut [0.0; BLOCK]), scaled);
-    let cells = texts.iter_mut().zip(lengths);
-    for (index, (value, (text, length))) in values.iter().zip(cells).enumerate() {
+    cells.block_mut(start).each(values.len(), |index, text| {
         // Without the comma.
-        let digits = write_digits(scaled, index, value.is_sign_negative(), text) - 1;
-        *length = if scaled.open[index] == 0 { as_length(digits) } else { Cells::LONG };
-    }
+        let digits = write_digits(scaled, index, values[index].is_sign_negative(), text) - 1;
+        if scaled.open[index] == 0 { as_length(digits) } else { Cells::LONG }
+    });
 }
 
 /// The first [`BLOCK`] values, or fewer in `room` with something harmless behind them.
@@ -372,11 +371,12 @@ mod tests {
         assert_eq!(text(values, write_f32_list), expected);
         assert_eq!(text(values, write_list), expected, "compiled for any CPU");
         for block in values.chunks(super::super::cell::CELLS) {
-            let mut cells = Cells::new();
+            let mut cells = Cells::new(b"");
             cells.begin(&(0..block.len()));
             fill(block, &mut cells);
+            cells.finish(0, false);
             for (index, value) in block.iter().enumerate() {
-                if let Some((text, length)) = cells.get(index) {
+                if let Some((text, length)) = cells.text(index) {
                     let expected = zmij::Buffer::new().format_finite(*value).to_owned();
                     assert_eq!(std::str::from_utf8(&text[..length]), Ok(&expected[..]));
                 }

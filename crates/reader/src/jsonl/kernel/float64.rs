@@ -132,18 +132,17 @@ pub(crate) fn fill(values: &[f64], cells: &mut Cells) {
 fn fill_avx2(values: &[f64], cells: &mut Cells) {
     let mut scaled = Scaled::NONE;
     for (number, block) in values.chunks(BLOCK).enumerate() {
-        let (texts, lengths) = cells.block_mut(number * BLOCK);
         let is_scaled = scale(block, &mut scaled);
-        let cells = texts.iter_mut().zip(lengths);
-        for (index, (&value, (text, length))) in block.iter().zip(cells).enumerate() {
+        cells.block_mut(number * BLOCK).each(block.len(), |index, text| {
+            let value = block[index];
             let made = if is_scaled && scaled.far[index] == 0 {
                 // Without the comma.
                 Some(write_digits(&scaled, index, value.is_sign_negative(), text) - 1)
             } else {
                 f64_cell(value, text)
             };
-            *length = made.map_or(Cells::LONG, super::cell::as_length);
-        }
+            made.map_or(Cells::LONG, super::cell::as_length)
+        });
     }
 }
 
@@ -275,8 +274,7 @@ fn scale(values: &[f64], scaled: &mut Scaled) -> bool {
 /// The quotient by 390,625 is at least half of 1/390,625 away from the middle of two whole numbers, and
 /// f64 are off by less than 1e-7 here.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
-fn divided_by_ten_to_8(number: u64) -> u64 {
+pub(super) fn divided_by_ten_to_8(number: u64) -> u64 {
     const INVERSE: f64 = 1.0 / 390_625.0;
     /// 2^52: with its bits around it a smaller number is an f64 that is greater by so much.
     const BIAS: f64 = 4_503_599_627_370_496.0;
@@ -290,7 +288,7 @@ fn divided_by_ten_to_8(number: u64) -> u64 {
 /// A number below 10^8 as two of four digits, the first in the lower half.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
-fn fours(number: u64) -> u64 {
+pub(super) fn fours(number: u64) -> u64 {
     let first = (number * 109_951_163) >> 40;
     first | (number - first * 10_000) << 32
 }
@@ -392,11 +390,12 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&out).trim_end_matches(',').to_owned() + "]", expected);
         assert_eq!(counts.nonfinite, nonfinite * 2);
         for (values, texts) in values.chunks(CELLS).zip(texts.chunks(CELLS)) {
-            let mut cells = Cells::new();
+            let mut cells = Cells::new(b"");
             cells.begin(&(0..values.len()));
             fill(values, &mut cells);
+            cells.finish(0, false);
             for (index, text) in texts.iter().enumerate() {
-                let cell = cells.get(index).map(|(slot, length)| &slot[..length]);
+                let cell = cells.text(index).map(|(slot, length)| &slot[..length]);
                 assert_eq!(cell, values[index].is_finite().then_some(text.as_bytes()), "{text}");
             }
         }

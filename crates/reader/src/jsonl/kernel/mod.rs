@@ -11,6 +11,11 @@ pub(super) mod float;
 pub(super) mod float32;
 pub(super) mod float64;
 pub(super) mod int;
-
+#[cfg(target_arch = "x86_64")]
+mod int_cells;
 pub(super) mod text;
+#[cfg(target_arch = "x86_64")]
+mod text_cells;
 pub(super) mod time;
+#[cfg(target_arch = "x86_64")]
+mod time_cells;

@@ -1,20 +1,24 @@
 //! Strings: 32 bytes are looked at and copied in one step.
 //!
-//! This is the loop for any CPU, and the texts short enough for a cell; for most x86-64 CPUs there is
-//! `escape` beside it.
+//! This is the loop for any CPU, and the texts short enough for a cell; for most x86-64 CPUs there are
+//! `escape` and `text_cells` beside it.
 //!
 //! Bench: `cargo bench --bench engine`, the texts; `benches/peers/`, data set text. Compared with a loop
 //! over single bytes in the tests.
 
-use super::cell::{Slot, append};
+use std::ops::Range;
+
+use arrow_array::StringViewArray;
+
+use super::cell::{Cells, Slot, append};
 #[cfg(target_arch = "x86_64")]
-use super::escape;
+use super::{escape, text_cells};
 
 /// Bytes that are looked at together.
 pub(super) const CHUNK: usize = 32;
 
 /// Texts up to this length may fit a cell with their quotes.
-const CELL_TEXT: usize = 30;
+pub(super) const CELL_TEXT: usize = 30;
 
 /// Appends valid UTF-8 as a JSON string, escaping only what RFC 8259 requires.
 pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
@@ -64,6 +68,33 @@ fn write_tail(mut text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Makes the cells of `rows` of `texts`.
+pub(crate) fn fill_views(texts: &StringViewArray, rows: Range<usize>, cells: &mut Cells) {
+    #[cfg(target_arch = "x86_64")]
+    if escape::is_supported() {
+        #[expect(unsafe_code, reason = "these take half the instructions")]
+        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
+        unsafe {
+            text_cells::fill_views(texts, rows, cells);
+        }
+        return;
+    }
+    fill_views_portable(texts, rows, cells);
+}
+
+/// [`fill_views`] for any CPU.
+fn fill_views_portable(texts: &StringViewArray, rows: Range<usize>, cells: &mut Cells) {
+    let views = texts.views();
+    cells.fill_each(rows, |row, slot| {
+        // A view holds its length and, up to twelve bytes, the text itself.
+        let view = views[row];
+        match usize::try_from(view & u128::from(u32::MAX)) {
+            Ok(length @ 0..=12) => short_cell(view >> 32, length, slot),
+            _ => cell(texts.value(row).as_bytes(), slot),
+        }
+    });
+}
+
 /// Writes a text as a JSON string and returns its length, or `None` if it is long or has escapes.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
@@ -81,7 +112,7 @@ const SPACES: u128 = u128::from_le_bytes([b' '; 16]);
 /// [`cell`] for the first `length` bytes, at most 12, of `text`, with anything behind them.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
-pub(crate) fn short_cell(text: u128, length: usize, slot: &mut Slot) -> Option<usize> {
+fn short_cell(text: u128, length: usize, slot: &mut Slot) -> Option<usize> {
     let behind = u128::MAX << (8 * length);
     let mut chunk = [b' '; CHUNK];
     chunk[..16].copy_from_slice(&((text & !behind) | (SPACES & behind)).to_le_bytes());

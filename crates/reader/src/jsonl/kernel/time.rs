@@ -7,16 +7,21 @@ use arrow_schema::TimeUnit;
 
 use crate::jsonl::{Counts, Int64Form};
 
-use super::cell::{Slot, append};
+use super::cell::{Cells, Slot, append};
 use super::int::{eight_digits, write_unsigned};
+#[cfg(target_arch = "x86_64")]
+use super::{float32::has_avx2, time_cells};
 
-const SECONDS_PER_DAY: i64 = 86_400;
+pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Days of 400 years.
-const ERA_DAYS: u32 = 146_097;
+pub(super) const ERA_DAYS: u32 = 146_097;
 
 /// Days from 0000-03-01 to 1970-01-01.
-const DAYS_TO_1970: i64 = 719_468;
+pub(super) const DAYS_TO_1970: i64 = 719_468;
+
+/// 9999-12-31, counted from 0000-03-01.
+pub(super) const LAST_DAY: u32 = 3_652_364;
 
 /// Parts of a second in the unit, and the digits they take.
 fn resolution(unit: TimeUnit) -> (i64, usize) {
@@ -26,6 +31,47 @@ fn resolution(unit: TimeUnit) -> (i64, usize) {
         TimeUnit::Microsecond => (1_000_000, 6),
         TimeUnit::Nanosecond => (1_000_000_000, 9),
     }
+}
+
+/// Fewer values than these are faster one by one.
+#[cfg(target_arch = "x86_64")]
+const FEW: usize = 6;
+
+/// Makes the cells of days counted from 1970-01-01.
+pub(crate) fn fill_dates(values: &[i32], cells: &mut Cells) {
+    #[cfg(target_arch = "x86_64")]
+    if values.len() >= FEW && has_avx2() {
+        #[expect(unsafe_code, reason = "in blocks they take a third of the instructions")]
+        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
+        unsafe {
+            time_cells::fill_dates(values, cells);
+        }
+        return;
+    }
+    cells.fill(values, |days, slot| date(i64::from(days), slot));
+}
+
+/// Makes the cells of instants (`utc`) or local dates and times.
+pub(crate) fn fill_timestamps(values: &[i64], unit: TimeUnit, utc: bool, cells: &mut Cells) {
+    match unit {
+        TimeUnit::Second => fill_parts::<1, 0>(values, utc, cells),
+        TimeUnit::Millisecond => fill_parts::<1_000, 3>(values, utc, cells),
+        TimeUnit::Microsecond => fill_parts::<1_000_000, 6>(values, utc, cells),
+        TimeUnit::Nanosecond => fill_parts::<1_000_000_000, 9>(values, utc, cells),
+    }
+}
+
+fn fill_parts<const PARTS: i64, const DIGITS: usize>(values: &[i64], utc: bool, cells: &mut Cells) {
+    #[cfg(target_arch = "x86_64")]
+    if values.len() >= FEW && has_avx2() {
+        #[expect(unsafe_code, reason = "in blocks they take two fifths of the instructions")]
+        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
+        unsafe {
+            time_cells::fill_timestamps::<PARTS, DIGITS>(values, utc, cells);
+        }
+        return;
+    }
+    cells.fill(values, |value, slot| timestamp::<PARTS, DIGITS>(value, utc, slot));
 }
 
 /// Appends a day, counted from 1970-01-01, in quotes.
@@ -42,7 +88,7 @@ pub(crate) fn write_date_quoted(days: i64, out: &mut Vec<u8>) {
 /// Writes a day in quotes and returns its length, or `None` for years outside 0–9999.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
-pub(crate) fn date(days: i64, slot: &mut Slot) -> Option<usize> {
+fn date(days: i64, slot: &mut Slot) -> Option<usize> {
     let digits = eight_digits(u64::from(common_date(days)?));
     slot[..12].copy_from_slice(b"\"yyyy-mm-dd\"");
     slot[1..5].copy_from_slice(&digits[..4]);
@@ -55,7 +101,7 @@ pub(crate) fn date(days: i64, slot: &mut Slot) -> Option<usize> {
 /// with `DIGITS` digits behind the point, and returns its length, or `None` for years outside 0–9999.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
-pub(crate) fn timestamp<const PARTS: i64, const DIGITS: usize>(
+fn timestamp<const PARTS: i64, const DIGITS: usize>(
     value: i64,
     utc: bool,
     slot: &mut Slot,
@@ -93,8 +139,7 @@ pub(crate) fn timestamp<const PARTS: i64, const DIGITS: usize>(
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
 fn common_date(days: i64) -> Option<u32> {
     // Days from 0000-03-01, and up to 9999-12-31.
-    let shifted =
-        u32::try_from(days + DAYS_TO_1970).ok().filter(|&shifted| shifted <= 3_652_364)?;
+    let shifted = u32::try_from(days + DAYS_TO_1970).ok().filter(|&shifted| shifted <= LAST_DAY)?;
     let (year, month, day) = march_calendar(shifted / ERA_DAYS, shifted % ERA_DAYS);
     Some(year * 10_000 + month * 100 + day)
 }
@@ -212,7 +257,7 @@ fn civil_from_days(days: i64) -> (i64, u64, u64) {
 /// of 400 years, which all have the same days.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the body of a column's loop")]
-fn march_calendar(era: u32, day_of_era: u32) -> (u32, u32, u32) {
+pub(super) fn march_calendar(era: u32, day_of_era: u32) -> (u32, u32, u32) {
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
