@@ -98,16 +98,12 @@ pub(crate) struct FileCount {
 
 /// A file's rows: by its footer, or counted in a JSON export.
 pub(crate) fn rows_of((name, source): Input) -> Outcome<FileCount> {
-    let rows = match FileKind::of(&name, source.as_ref())? {
-        FileKind::Json => {
-            JsonExport::new(&name, source).for_each_row(|_| Ok(ControlFlow::Continue(())))?
-        }
-        _ => {
-            let footer = Footer::read(&name, &source)?;
-            let other_total = footer.other_total();
-            return Ok(FileCount { name, rows: footer.rows(), other_total });
-        }
-    };
+    if FileKind::of(&name, source.as_ref())? != FileKind::Json {
+        let footer = Footer::read(&name, &source)?;
+        let other_total = footer.other_total();
+        return Ok(FileCount { name, rows: footer.rows(), other_total });
+    }
+    let rows = JsonExport::new(&name, source).for_each_row(|_| Ok(ControlFlow::Continue(())))?;
     Ok(FileCount { name, rows, other_total: None })
 }
 

@@ -18,6 +18,7 @@ use viking_reader::{
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
+use crate::plain::one_line;
 use crate::report::Report;
 use crate::versions::{Stale, Version, Versions};
 
@@ -59,6 +60,7 @@ pub(crate) type Input = (String, Arc<dyn Source>);
 /// A file whose rows are printed.
 #[derive(Debug)]
 pub(crate) struct PrintedFile {
+    pub(crate) name: String,
     pub(crate) rows: FileRows,
     /// Lines that the output took for it, where they are counted.
     pub(crate) lines: Option<u64>,
@@ -130,7 +132,7 @@ fn print_all(
             // The next file may be long in coming.
             printer.flush()?;
             let lines = lines().zip(before).map(|(now, before)| now - before);
-            files.push(PrintedFile { rows, lines });
+            files.push(PrintedFile { name, rows, lines });
             if stop.is_asked() || printer.is_done() {
                 break;
             }
@@ -268,10 +270,9 @@ pub(crate) fn open(name: &str, path: &std::path::Path) -> Outcome<Input> {
 
 /// Says what was larger than `--memory`, and whose footer does not add up.
 pub(crate) fn report_files(printed: &Printed, report: &Report) {
-    let rows = || printed.files.iter().map(|file| &file.rows);
-    if let Some(Excess { column, kind, bytes }) =
-        rows().filter_map(|rows| rows.excess.as_ref()).max_by_key(|excess| excess.bytes)
-    {
+    let excesses = printed.files.iter().filter_map(|file| Some((file, file.rows.excess.as_ref()?)));
+    if let Some((file, excess)) = excesses.max_by_key(|(_, excess)| excess.bytes) {
+        let Excess { column, kind, bytes } = excess;
         let what = match kind {
             ExcessKind::Page => "a page",
             _ => "a row",
@@ -279,11 +280,12 @@ pub(crate) fn report_files(printed: &Printed, report: &Report) {
         let place =
             if column.is_empty() { String::new() } else { format!(" in column {column:?}") };
         report.warn(&format!(
-            "{what} of {}{place} is more than --memory had room for, and was taken all the same",
-            ByteSize(*bytes).display().iec()
+            "{what} of {}{place} of {} is more than --memory had room for, and was taken all the same",
+            ByteSize(*bytes).display().iec(),
+            one_line(&file.name)
         ));
     }
-    let others = rows().filter(|rows| rows.other_total.is_some()).count();
+    let others = printed.files.iter().filter(|file| file.rows.other_total.is_some()).count();
     if others > 0 {
         report.warn(&format!(
             "{others} files state another number of rows than their row groups have; all rows were printed"

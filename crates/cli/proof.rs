@@ -158,7 +158,7 @@ mod tests {
             size: 1,
             etag: None,
         });
-        let file = PrintedFile { rows: doubtful, lines: Some(10) };
+        let file = PrintedFile { name: String::new(), rows: doubtful, lines: Some(10) };
         let refused = compare(&file, &mut object).unwrap_err();
         assert!(refused.error.to_string().contains("11 rows"), "{refused:?}");
         for (rows, skipped, printed, lines, is_proven) in cases {
@@ -169,7 +169,10 @@ mod tests {
                 size: 1,
                 etag: None,
             });
-            let compared = compare(&PrintedFile { rows: rows.clone(), lines }, &mut object);
+            let compared = compare(
+                &PrintedFile { name: String::new(), rows: rows.clone(), lines },
+                &mut object,
+            );
             assert_eq!(compared.is_ok(), is_proven, "{rows:?}, {lines:?}");
             assert_eq!(object.rows_decoded, Some(skipped + printed));
             if let Err(failure) = compared {

@@ -203,7 +203,7 @@ fn encode(
         small.text.extend_from_slice(text.bytes);
         small.rows += text.rows;
         small.counts += text.counts;
-        small.text_like = small.text_like.take().or(text.text_like);
+        small.text_like = small.text_like.take().or(text.looks_textual);
         Ok(ControlFlow::Continue(()))
     });
     small.excess = memory.excess();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
@@ -249,9 +249,9 @@ impl BatchReader {
                 return Ok(Some(self.cut(self.batch_rows)));
             }
             match self.decode(0)? {
-                // A batch of so many bytes that Arrow could not hold it is handed out in pieces.
+                // A batch for which there is no room, or that Arrow could not hold, is handed out in pieces.
                 Some(block) if held == 0 && block.batch.num_rows() < self.batch_rows => {
-                    let is_cut = self.pace.rows < self.plan.least_rows;
+                    let is_cut = self.pace.rows < self.batch_rows;
                     self.block = Some((block.batch, 0));
                     if is_cut {
                         let rows = self.block.as_ref().map_or(0, |(block, _)| block.num_rows());
@@ -295,12 +295,14 @@ impl BatchReader {
                 self.restart(number)?;
                 continue;
             }
+            let has_texts = decoder.bounds.has_lengths();
             let decoded = decoded.map_err(|panic| damaged(&self.file, panic))?;
             let Some(batch) = decoded.map_err(|error| self.not_decoded(error))? else {
                 self.decoder = None;
                 return Ok(None);
             };
-            let bytes = batch.columns().iter().map(|column| own_bytes(&column.to_data())).sum();
+            let own = |column: &ArrayRef| own_bytes(&column.to_data(), has_texts);
+            let bytes = batch.columns().iter().map(own).sum();
             let held = self.plan.memory.take(bytes);
             self.count(batch.num_rows() as u64)?;
             if self.pace.grows_after(bytes, &self.plan) {
@@ -375,13 +377,14 @@ impl Iterator for BatchReader {
     }
 }
 
-/// The bytes of an array, without the pages that its views refer to: those are counted by themselves.
-fn own_bytes(array: &ArrayData) -> u64 {
+/// The bytes of an array, without the pages that its views refer to: those are counted by themselves, but for
+/// texts that were made for it.
+fn own_bytes(array: &ArrayData, has_texts: bool) -> u64 {
     let is_view = matches!(array.data_type(), DataType::Utf8View | DataType::BinaryView);
-    let own = if is_view { 1 } else { usize::MAX };
+    let own = if is_view && !has_texts { 1 } else { usize::MAX };
     let buffers: usize = array.buffers().iter().take(own).map(Buffer::capacity).sum();
     let nulls = array.nulls().map_or(0, |nulls| nulls.buffer().capacity());
-    let children: u64 = array.child_data().iter().map(own_bytes).sum();
+    let children: u64 = array.child_data().iter().map(|child| own_bytes(child, has_texts)).sum();
     (buffers + nulls) as u64 + children
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 
+use crate::delta;
 use crate::guard::lock;
 use crate::levels;
 use crate::memory::{Excess, ExcessKind, Memory};
@@ -42,6 +43,8 @@ struct State {
     pages_bytes: u64,
     leaves: BTreeMap<usize, LeafState>,
     given_up: Option<GivenUp>,
+    /// A page had texts behind their lengths.
+    has_lengths: bool,
     /// What was held when the first block was decoded, if that was more than there is room for.
     floor: u64,
 }
@@ -104,13 +107,18 @@ impl Bounds {
         }
     }
 
+    /// Whether texts were made whose bytes belong to no page, and which nobody checked one by one.
+    pub(crate) fn has_lengths(&self) -> bool {
+        lock(&self.state).has_lengths
+    }
+
     pub(crate) fn given_up(&self) -> Option<GivenUp> {
         lock(&self.state).given_up
     }
 
     /// Whether a page that takes `cost` bytes may be read. Waits for the blocks before, if they hold what
     /// is missing. The first block of a decoder gets all that it needs.
-    pub(crate) fn admit_page(&self, leaf: &Leaf, header: &Header, cost: u64) -> Result<()> {
+    pub(crate) fn admit_page(&self, leaf: &Leaf, cost: u64) -> Result<()> {
         if cost == 0 || self.memory.has_room(cost) {
             return Ok(());
         }
@@ -127,7 +135,7 @@ impl Bounds {
         self.memory.exceed(Excess {
             column: leaf.path.clone(),
             kind: ExcessKind::Page,
-            bytes: header.uncompressed_bytes as u64,
+            bytes: cost,
         });
         Ok(())
     }
@@ -142,7 +150,9 @@ impl Bounds {
             state.leaves.insert(leaf.number, counted);
             return Ok(());
         }
-        let (value_bytes, page_bytes) = self.value_bytes(leaf, header, page, counted.longest_key);
+        let (value_bytes, page_bytes) =
+            self.value_bytes(leaf, header, page, counted.longest_key)?;
+        state.has_lengths |= leaf.is_text && header.has_lengths();
         let most = header.values().saturating_mul(value_bytes);
         let of_rows = |values: u64| most.min(self.rows.saturating_mul(values * value_bytes));
         counted.share = if leaf.levels.rep == 0 { of_rows(1) } else { most };
@@ -181,12 +191,18 @@ impl Bounds {
         header: &Header,
         page: &Bytes,
         longest_key: u64,
-    ) -> (u64, u64) {
+    ) -> Result<(u64, u64)> {
+        if header.has_prefixes() {
+            let values = header.value_bytes(page, leaf.levels);
+            let longest = values.and_then(delta::longest_text);
+            let longest = longest.ok_or_else(|| damage("the lengths of a page are damaged"))?;
+            return Ok((leaf.value_bytes + longest, 0));
+        }
         if !leaf.is_text {
-            return (leaf.value_bytes, 0);
+            return Ok((leaf.value_bytes, 0));
         }
         let page_bytes = page.len() as u64;
-        match (self.copies_text, header.has_keys()) {
+        Ok(match (self.copies_text, header.has_keys()) {
             (true, true) => (leaf.value_bytes + longest_key, 0),
             // The texts of a page are not longer than the page, which counts once.
             (true, false) => {
@@ -195,7 +211,7 @@ impl Bounds {
             }
             (false, true) => (leaf.value_bytes, 0),
             (false, false) => (leaf.value_bytes, page_bytes),
-        }
+        })
     }
 }
 

@@ -4,11 +4,25 @@
 //! first of several blocks that Hadoop puts into an LZ4 page
 //! (<https://github.com/apache/arrow-rs/blob/main/parquet/src/compression.rs>).
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use parquet::errors::{ParquetError, Result};
 
 use crate::page::damage;
+
+/// Numbers of the codecs in the format.
+const SNAPPY: i32 = 1;
+const GZIP: i32 = 2;
+const LZO: i32 = 3;
+const BROTLI: i32 = 4;
+const LZ4: i32 = 5;
+const ZSTD: i32 = 6;
+const LZ4_RAW: i32 = 7;
+
+/// Whether pages of the codec can be decompressed without being held compressed.
+pub(crate) fn is_stream(codec: i32) -> bool {
+    matches!(codec, GZIP | BROTLI | ZSTD)
+}
 
 /// Appends `bytes` bytes that `compressed` holds, under the codec that has this number in the format.
 pub(crate) fn decompress(
@@ -23,49 +37,65 @@ pub(crate) fn decompress(
     }
     let start = out.len();
     match codec {
-        1 => {
+        SNAPPY => {
             out.resize(start + bytes, 0);
             let written = snap::raw::Decoder::new()
                 .decompress(compressed, &mut out[start..])
                 .map_err(|error| ParquetError::General(error.to_string()))?;
             out.truncate(start + written);
         }
-        2 => read_all(flate2::bufread::MultiGzDecoder::new(compressed), bytes, out)?,
-        4 => read_all(
-            brotli::Decompressor::new(compressed, compressed.len().clamp(1, 4096)),
-            bytes,
-            out,
-        )?,
-        5 => {
+        LZ4 => {
             out.resize(start + bytes, 0);
             lz4(compressed, &mut out[start..])?;
         }
-        6 => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(compressed).map_err(external)?;
-            read_all(decoder, bytes, out)?;
-        }
-        7 => {
+        LZ4_RAW => {
             out.resize(start + bytes, 0);
             lz4_block(compressed, &mut out[start..])?;
         }
-        3 => return Err(damage("its pages are compressed with LZO, which is not read")),
+        _ => return decompress_stream(codec, compressed, bytes, out),
+    }
+    check_length(out.len() - start, bytes)
+}
+
+/// [`decompress`] for what is read piece by piece.
+pub(crate) fn decompress_stream(
+    codec: i32,
+    compressed: impl BufRead,
+    bytes: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let start = out.len();
+    match codec {
+        GZIP => read_all(flate2::bufread::MultiGzDecoder::new(compressed), bytes, out)?,
+        BROTLI => read_all(brotli::Decompressor::new(compressed, 4096), bytes, out)?,
+        ZSTD => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(compressed)
+                .map_err(|error| not_decompressed(&error))?;
+            read_all(decoder, bytes, out)?;
+        }
+        LZO => return Err(damage("its pages are compressed with LZO, which is not read")),
         other => return Err(damage(&format!("its pages have an unknown compression ({other})"))),
     }
-    let written = out.len() - start;
-    if written != bytes {
-        return Err(damage(&format!(
-            "a page has {written} bytes and not {bytes} as its header says"
-        )));
+    check_length(out.len() - start, bytes)
+}
+
+fn check_length(written: usize, bytes: usize) -> Result<()> {
+    if written == bytes {
+        return Ok(());
     }
-    Ok(())
+    Err(damage(&format!("a page has {written} bytes and not {bytes} as its header says")))
 }
 
 /// One byte more than there should be is enough to tell.
 fn read_all(decoder: impl Read, bytes: usize, out: &mut Vec<u8>) -> Result<()> {
-    decoder.take(bytes as u64 + 1).read_to_end(out).map(drop).map_err(external)
+    decoder
+        .take(bytes as u64 + 1)
+        .read_to_end(out)
+        .map(drop)
+        .map_err(|error| not_decompressed(&error))
 }
 
-fn external(error: io::Error) -> ParquetError {
+fn not_decompressed(error: &io::Error) -> ParquetError {
     ParquetError::General(error.to_string())
 }
 
@@ -131,8 +161,8 @@ mod tests {
         let mut hadoop = Vec::new();
         for block in text.chunks(30_000) {
             let compressed = lz4_flex::block::compress(block);
-            hadoop.extend((block.len() as u32).to_be_bytes());
-            hadoop.extend((compressed.len() as u32).to_be_bytes());
+            hadoop.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
+            hadoop.extend(u32::try_from(compressed.len()).unwrap().to_be_bytes());
             hadoop.extend(compressed);
         }
         assert_eq!(plain(5, &hadoop, text.len()).as_deref(), Some(&text[..]));

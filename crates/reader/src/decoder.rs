@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -63,6 +63,13 @@ impl Decoder {
         self.bounds.begin(block);
         let batch = self.reader.next().transpose()?;
         self.bounds.end();
+        if let Some(batch) = batch.as_ref().filter(|_| self.bounds.has_lengths()) {
+            // The `parquet` crate checks the texts of such a page together, so half a character may end one of
+            // them and the other half begin the next.
+            for column in batch.columns() {
+                column.to_data().validate_full()?;
+            }
+        }
         Ok(batch)
     }
 }
@@ -130,6 +137,8 @@ impl Iterator for ColumnChunks {
             next: 0,
             skipped_dictionary: None,
             dictionary: None,
+            lengths: None,
+            rows: Some(0),
         })))
     }
 }
@@ -146,8 +155,11 @@ struct ChunkPages {
     /// The number of the next page.
     next: usize,
     skipped_dictionary: Option<Arc<Slot>>,
-    /// What its dictionary takes once it is decoded.
+    /// What its dictionary takes once it is decoded, and the lengths of its texts.
     dictionary: Option<Held>,
+    lengths: Option<Held>,
+    /// Rows of the pages so far, where they can be told.
+    rows: Option<u64>,
 }
 
 impl ChunkPages {
@@ -162,16 +174,37 @@ impl ChunkPages {
 
     fn read(&mut self, slot: &Slot) -> Result<Page> {
         let header = &slot.header;
-        let cost = if self.chunk.is_ready(slot) { 0 } else { self.chunk.cost(slot) };
-        self.bounds.admit_page(&self.leaf, header, cost)?;
+        let decoded = header.decoded_bytes(self.leaf.value_bytes);
+        let cost = if slot.is_ready() { 0 } else { self.chunk.cost(slot) };
+        self.bounds.admit_page(&self.leaf, cost + decoded)?;
         let bytes = self.chunk.bytes(slot, &self.pages)?;
         self.bounds.admit_values(&self.leaf, header, &bytes)?;
-        let page = header.page(bytes, self.leaf.levels)?;
-        if let Page::DictionaryPage { num_values, .. } = &page {
-            let bytes = u64::from(*num_values) * self.leaf.value_bytes;
-            self.dictionary = Some(self.pages.memory().take(bytes));
+        if !header.is_dictionary() {
+            self.rows = self.rows.zip(header.rows(&bytes, self.leaf.levels)).map(|(a, b)| a + b);
         }
+        let page = header.page(bytes, self.leaf.levels)?;
+        let held = if header.is_dictionary() { &mut self.dictionary } else { &mut self.lengths };
+        *held = Some(self.pages.memory().take(decoded));
         Ok(page)
+    }
+
+    /// All pages are used up. The columns of a row group have the same rows, or values of one would stand
+    /// beside those of other rows.
+    fn check_rows(&self) -> Result<()> {
+        let wanted = self.pages.footer().groups().rows_of(self.group);
+        match self.rows {
+            Some(rows) if rows > wanted => Err(ParquetError::General(format!(
+                "it has more rows than its footer says: column {} has {rows} in row group {}, which has {wanted}",
+                self.leaf.path, self.group
+            ))),
+            Some(rows) if rows < wanted => Err(ParquetError::General(format!(
+                "{} rows of the footer are missing in column {} of row group {}",
+                wanted - rows,
+                self.leaf.path,
+                self.group
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -192,7 +225,10 @@ impl Iterator for ChunkPages {
 impl PageReader for ChunkPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         self.chunk.want();
-        let Some(slot) = self.slot()? else { return Ok(None) };
+        let Some(slot) = self.slot()? else {
+            self.check_rows()?;
+            return Ok(None);
+        };
         let page = self.read(&slot)?;
         self.go_on();
         Ok(Some(page))
@@ -206,6 +242,11 @@ impl PageReader for ChunkPages {
         if let Some(slot) = self.slot()? {
             if slot.header.is_dictionary() {
                 self.skipped_dictionary = Some(slot);
+            } else {
+                let rows = slot.header.metadata(self.leaf.levels);
+                let is_flat = self.leaf.levels.rep == 0;
+                let rows = rows.num_rows.or(rows.num_levels.filter(|_| is_flat));
+                self.rows = self.rows.zip(rows).map(|(a, b)| a + b as u64);
             }
             self.go_on();
         }

@@ -18,7 +18,7 @@ use crate::pages::Leaf;
 use crate::row_groups::RowGroups;
 use crate::schema::{self, Elements, Refusal};
 use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
-use crate::thrift::{self, I64, Input, LIST, Output, STRUCT};
+use crate::thrift::{self, BINARY, I64, Input, LIST, Output, STRUCT};
 
 /// Bytes of the closing footer length and magic.
 const TAIL_BYTES: u64 = 8;
@@ -28,6 +28,15 @@ const JOINT_BYTES: u64 = 64 << 10;
 
 /// Footers are read in pieces of this size: nearly all of them at once.
 const READ_BYTES: usize = 1 << 20;
+
+/// The key of the Arrow schema in a footer's metadata.
+const ARROW_SCHEMA: &str = "ARROW:schema";
+
+/// No Arrow schema that is longer is believed to be one.
+const SCHEMA_BYTES_MAX: usize = 16 << 20;
+
+/// All other metadata together that are kept.
+const METADATA_BYTES_MAX: usize = 1 << 20;
 
 /// Numbers of the fields of `FileMetaData`.
 const SCHEMA: i64 = 2;
@@ -73,7 +82,7 @@ impl Footer {
         let mut input = Input::new(BufReader::with_capacity(read_bytes.max(1), reader));
         let mut raw = Raw::read(&mut input).map_err(|error| not_parsed(file, error))?;
         raw.elements.check().map_err(|refusal| refused(file, refusal))?;
-        let (columns, printed) = guarded(|| columns(raw.elements, &raw.others))
+        let (columns, printed) = guarded(|| columns(raw.elements, &mut raw.others))
             .map_err(|panic| damaged(file, panic))?
             .map_err(|error| not_read(file, error))?;
         let checked = raw.groups.check(columns.descriptor(), data_end);
@@ -168,27 +177,80 @@ struct Raw {
     elements: Elements,
     groups: RowGroups,
     declared_rows: Option<u64>,
-    /// Fields that the `parquet` crate reads.
-    others: Vec<(thrift::Field, Vec<u8>)>,
+    others: KeyValues,
+}
+
+/// The encoded entries of a footer's metadata that are kept.
+#[derive(Default)]
+struct KeyValues {
+    /// The Arrow schema that the writer had.
+    schema: Option<Vec<u8>>,
+    /// What others have put there, which an Arrow stream hands on.
+    others: Vec<Vec<u8>>,
+}
+
+impl KeyValues {
+    fn encode(&self) -> Vec<u8> {
+        let entries = || self.schema.iter().chain(&self.others);
+        let mut bytes = Vec::new();
+        thrift::push_list(entries().count(), STRUCT, &mut bytes);
+        bytes.extend(entries().flatten());
+        bytes
+    }
+}
+
+/// Entries that are no text are left out, and so is what is longer than metadata is.
+fn read_key_values<R: BufRead>(input: &mut Input<R>) -> io::Result<KeyValues> {
+    let (count, kind) = input.list()?;
+    let (mut kept, mut kept_bytes) = (KeyValues::default(), 0);
+    for _ in 0..count {
+        if kind != STRUCT {
+            return Err(thrift::invalid("its metadata are no pairs of keys and values"));
+        }
+        let (mut key, mut value, mut last) = (None, None, 0);
+        while let Some(field) = input.field(&mut last)? {
+            match field {
+                (1, BINARY) => key = input.short_text(METADATA_BYTES_MAX)?,
+                (2, BINARY) => {
+                    let is_schema = key.as_deref() == Some(ARROW_SCHEMA);
+                    let max = if is_schema { SCHEMA_BYTES_MAX } else { METADATA_BYTES_MAX };
+                    value = input.short_text(max)?;
+                }
+                (_, kind) => input.skip(kind)?,
+            }
+        }
+        let (Some(key), Some(value)) = (key, value) else { continue };
+        let mut entry = Output::default();
+        entry.field((1, BINARY), &thrift::encoded_binary(key.as_bytes()));
+        entry.field((2, BINARY), &thrift::encoded_binary(value.as_bytes()));
+        let entry = entry.end();
+        if key == ARROW_SCHEMA {
+            kept.schema = Some(entry);
+        } else if kept_bytes + entry.len() <= METADATA_BYTES_MAX {
+            kept_bytes += entry.len();
+            kept.others.push(entry);
+        }
+    }
+    Ok(kept)
 }
 
 impl Raw {
     fn read<R: BufRead>(input: &mut Input<R>) -> io::Result<Self> {
         let mut elements = None;
-        let (mut groups, mut declared_rows, mut others) = (RowGroups::default(), None, Vec::new());
+        let (mut groups, mut declared_rows, mut others) =
+            (RowGroups::default(), None, KeyValues::default());
         let mut last = 0;
         while let Some(field) = input.field(&mut last)? {
             match field {
                 (SCHEMA, LIST) => elements = Some(Elements::read(input)?),
                 (ROWS, I64) => declared_rows = u64::try_from(input.integer()?).ok(),
                 (ROW_GROUPS, LIST) => groups = RowGroups::read(input)?,
-                (KEY_VALUES, LIST) => others.push((field, input.record(field.1)?)),
+                (KEY_VALUES, LIST) => others = read_key_values(input)?,
                 (_, kind) => input.skip(kind)?,
             }
         }
         let mut elements = elements.ok_or_else(|| thrift::invalid("its footer has no schema"))?;
         elements.add_scales();
-        others.sort_by_key(|((number, _), _)| *number);
         Ok(Self { elements, groups, declared_rows, others })
     }
 }
@@ -196,9 +258,14 @@ impl Raw {
 /// The columns in both ways, by the `parquet` crate from a footer without row groups.
 fn columns(
     mut elements: Elements,
-    others: &[(thrift::Field, Vec<u8>)],
+    others: &mut KeyValues,
 ) -> Result<(Columns, Columns), ParquetError> {
-    let mut loaded = load(&elements, others)?;
+    let mut loaded = match load(&elements, others) {
+        Ok(loaded) => loaded,
+        // The Arrow schema is advice, and may be that of other columns.
+        Err(error) if others.schema.take().is_none() => return Err(error),
+        Err(_) => load(&elements, others)?,
+    };
     let descriptor =
         |loaded: &ArrowReaderMetadata| loaded.metadata().file_metadata().schema_descr_ptr();
     let wanted = schema::wanted_schema(loaded.schema(), &descriptor(&loaded));
@@ -215,21 +282,15 @@ fn columns(
         Columns { schema: Arc::clone(loaded.schema()), parquet: Arc::clone(loaded.metadata()) };
     let schema = schema::printed_schema(&columns.schema, columns.descriptor());
     elements.keep_int96();
-    let parquet = Arc::new(parse(&elements, &[])?);
+    let parquet = Arc::new(parse(&elements, &KeyValues::default())?);
     Ok((columns, Columns { schema: Arc::new(schema), parquet }))
 }
 
-fn load(
-    elements: &Elements,
-    others: &[(thrift::Field, Vec<u8>)],
-) -> Result<ArrowReaderMetadata, ParquetError> {
+fn load(elements: &Elements, others: &KeyValues) -> Result<ArrowReaderMetadata, ParquetError> {
     ArrowReaderMetadata::try_new(Arc::new(parse(elements, others)?), ArrowReaderOptions::new())
 }
 
-fn parse(
-    elements: &Elements,
-    others: &[(thrift::Field, Vec<u8>)],
-) -> Result<ParquetMetaData, ParquetError> {
+fn parse(elements: &Elements, others: &KeyValues) -> Result<ParquetMetaData, ParquetError> {
     let (mut one, mut none, mut no_groups) = (Vec::new(), Vec::new(), Vec::new());
     thrift::push_integer(1, &mut one);
     thrift::push_integer(0, &mut none);
@@ -239,9 +300,7 @@ fn parse(
     footer.field((SCHEMA, LIST), &elements.encode());
     footer.field((ROWS, I64), &none);
     footer.field((ROW_GROUPS, LIST), &no_groups);
-    for (field, value) in others {
-        footer.field(*field, value);
-    }
+    footer.field((KEY_VALUES, LIST), &others.encode());
     ParquetMetaDataReader::decode_metadata(&footer.end())
 }
 
@@ -311,14 +370,16 @@ pub(crate) fn not_read(file: &str, error: ParquetError) -> Error {
 fn not_parsed(file: &str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => damaged(file, "its footer ends too early"),
-        io::ErrorKind::InvalidData
-            if error.get_ref().is_some_and(|cause| cause.is::<Encrypted>()) =>
-        {
+        io::ErrorKind::InvalidData if is_encrypted(&error) => {
             Error::Encrypted { file: file.to_owned() }
         }
         io::ErrorKind::InvalidData => damaged(file, error),
         _ => Error::io(file, error),
     }
+}
+
+fn is_encrypted(error: &io::Error) -> bool {
+    error.get_ref().and_then(|cause| cause.downcast_ref::<Encrypted>()).is_some()
 }
 
 /// A column of the file is encrypted.

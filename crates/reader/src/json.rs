@@ -50,7 +50,8 @@ enum Row {
 impl JsonExport {
     /// Reads `source`; `file` names it in errors.
     pub fn new(file: &str, source: Arc<dyn Source>) -> Self {
-        source.expect(&[vec![0..source.size()]]);
+        let whole = 0..source.size();
+        source.expect(&[Vec::from([whole])]);
         Self { file: file.to_owned(), input: Window::new(source), rows: 0, in_array: false }
     }
 
@@ -243,7 +244,7 @@ impl Scan {
                     // No string has one: the quotation marks do not match.
                     b'\n' => return Some(at),
                     _ => {
-                        at += memchr3(b'"', b'\\', b'\n', &bytes[at..]).unwrap_or(bytes.len() - at)
+                        at += memchr3(b'"', b'\\', b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
                     }
                 }
             } else {

@@ -24,6 +24,36 @@ pub(crate) fn count(
     Some(found)
 }
 
+/// How many rows begin among the first `values` levels.
+pub(crate) fn rows(bytes: &[u8], max: i16, values: u32) -> Option<u32> {
+    if max != 1 {
+        return count(bytes, max, values, |level| level == 0);
+    }
+    let (mut rest, mut left, mut found) = (bytes, values, 0);
+    while left > 0 {
+        let header = varint(&mut rest)?;
+        if header & 1 == 0 {
+            let run = u32::try_from(header >> 1).ok()?.min(left);
+            found += if take(&mut rest, 1)?[0] == 0 { run } else { 0 };
+            left -= run;
+            continue;
+        }
+        let length = usize::try_from(header >> 1).ok()?.min(rest.len());
+        let packed = take(&mut rest, length)?;
+        let bits = left.min(u32::try_from(length.checked_mul(8)?).ok()?);
+        let (whole, last) = packed.split_at_checked(bits as usize / 8)?;
+        let ones: u32 = whole.iter().map(|byte| byte.count_ones()).sum();
+        let more = bits % 8;
+        let last = last.first().map_or(0, |byte| (byte & ((1 << more) - 1)).count_ones());
+        found += bits - ones - last;
+        if bits == 0 {
+            return None;
+        }
+        left -= bits;
+    }
+    Some(found)
+}
+
 /// The most values that a row of a page has, by its repetition levels. Those of a row that began in the page
 /// before count as one row's.
 pub(crate) fn longest_row(bytes: &[u8], max: i16, values: u32) -> Option<u32> {
@@ -99,7 +129,7 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, longest_row};
+    use super::{count, longest_row, rows};
 
     #[test]
     fn runs_and_packed_levels_are_counted() {
@@ -107,6 +137,9 @@ mod tests {
         let levels = [5 << 1, 0, (1 << 1) | 1, 0b1100_1011, 3 << 1, 1];
         assert_eq!(count(&levels, 1, 16, |level| level == 0), Some(8));
         assert_eq!(count(&levels, 1, 7, |level| level == 0), Some(5));
+        for values in 0..=16 {
+            assert_eq!(rows(&levels, 1, values), count(&levels, 1, values, |level| level == 0));
+        }
         assert_eq!(longest_row(&levels, 1, 16), Some(6));
         assert_eq!(longest_row(&levels, 1, 13), Some(3));
         assert_eq!(longest_row(&levels, 1, 17), None, "there are no more");

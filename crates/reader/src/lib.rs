@@ -42,6 +42,7 @@ mod bounds;
 mod codec;
 mod compare;
 mod decoder;
+mod delta;
 mod error;
 mod footer;
 mod guard;

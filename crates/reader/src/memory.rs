@@ -28,7 +28,7 @@ pub(crate) const BLOCKS_AHEAD: u64 = 2;
 const BLOCK_AND_TEXT: u64 = 8;
 
 /// What a thread takes by itself: its stack, and what the allocator keeps for it.
-const THREAD_BYTES: u64 = 1 << 20;
+const THREAD_BYTES: u64 = 2 << 20;
 
 /// What a column takes of each thread that encodes it: the cells of its rows.
 const THREAD_COLUMN_BYTES: u64 = 6 << 10;
@@ -187,10 +187,6 @@ impl Memory {
     /// Whether `bytes` more are within the limit.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
         self.held().saturating_add(bytes) <= self.limit
-    }
-
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
     }
 
     pub(crate) fn held(&self) -> u64 {

@@ -130,12 +130,64 @@ impl Header {
 
     /// Whether the values are keys of the dictionary.
     pub(crate) fn has_keys(&self) -> bool {
-        let encoding = match &self.kind {
-            Kind::Data { encoding, .. } => encoding,
-            Kind::DataV2(page) => &page.encoding,
-            Kind::Dictionary { .. } | Kind::Other => return false,
-        };
-        matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)
+        matches!(self.encoding(), Some(Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY))
+    }
+
+    fn encoding(&self) -> Option<Encoding> {
+        match &self.kind {
+            Kind::Data { encoding, .. } => Some(*encoding),
+            Kind::DataV2(page) => Some(page.encoding),
+            Kind::Dictionary { .. } | Kind::Other => None,
+        }
+    }
+
+    /// Whether the lengths of texts stand before all of them, so that they are decoded at once.
+    pub(crate) fn has_lengths(&self) -> bool {
+        let encoding = self.encoding();
+        encoding == Some(Encoding::DELTA_LENGTH_BYTE_ARRAY) || self.has_prefixes()
+    }
+
+    /// Whether texts share what they begin with, so that they take more than the page.
+    pub(crate) fn has_prefixes(&self) -> bool {
+        self.encoding() == Some(Encoding::DELTA_BYTE_ARRAY)
+    }
+
+    /// What decoding the page takes beside its bytes and its values: the values of a dictionary, `value_bytes`
+    /// each, or the lengths of texts.
+    pub(crate) fn decoded_bytes(&self, value_bytes: u64) -> u64 {
+        match &self.kind {
+            Kind::Dictionary { values, .. } => u64::from(values.unwrap_or(0)) * value_bytes,
+            // Prefixes and suffixes.
+            _ if self.has_prefixes() => self.values() * 8,
+            _ if self.has_lengths() => self.values() * 4,
+            _ => 0,
+        }
+    }
+
+    /// The bytes of a data page behind its levels.
+    pub(crate) fn value_bytes<'a>(&self, page: &'a [u8], levels: MaxLevels) -> Option<&'a [u8]> {
+        match &self.kind {
+            Kind::Data { .. } => {
+                let mut rest = page;
+                for max in [levels.rep, levels.def] {
+                    if max > 0 {
+                        rest = rest.get(4 + levels::with_length(rest)?.len()..)?;
+                    }
+                }
+                Some(rest)
+            }
+            Kind::DataV2(header) => page.get(header.def_levels_bytes + header.rep_levels_bytes..),
+            _ => None,
+        }
+    }
+
+    /// The rows that begin in a data page; `None` where that cannot be told.
+    pub(crate) fn rows(&self, page: &[u8], levels: MaxLevels) -> Option<u64> {
+        if levels.rep == 0 {
+            return Some(self.values());
+        }
+        let values = u32::try_from(self.values()).ok()?;
+        levels::rows(self.rep_levels(page)?, levels.rep, values).map(u64::from)
     }
 
     /// The bytes at the start of the page that are never compressed, and whether the rest is.
@@ -249,7 +301,12 @@ impl Fields {
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "32 bits")]
         let crc = self.crc.map(|crc| crc as u32);
-        Ok(Header { compressed_bytes, uncompressed_bytes, crc, kind })
+        let header = Header { compressed_bytes, uncompressed_bytes, crc, kind };
+        if header.has_lengths() && header.decoded_bytes(0) > PAGE_BYTES_MAX as u64 {
+            let values = header.values();
+            return Err(invalid(format!("a page claims to have {values} texts")));
+        }
+        Ok(header)
     }
 
     fn dictionary(&self, uncompressed_bytes: usize) -> io::Result<Kind> {

@@ -10,7 +10,7 @@
 //! of them. Only a slot's is held for long: while its page is decompressed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::io::{self, BufReader};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -24,13 +24,18 @@ use crate::guard::{guarded, lock};
 use crate::memory::{Held, Memory};
 use crate::page::{Header, Kind, MaxLevels, damage};
 use crate::row_groups::Chunk as Place;
-use crate::source::{HEADER_READ_BYTES, Source};
+use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
 
 /// Pages of a column chunk that may be ready at a time.
 const PAGES_AHEAD: usize = 4;
 
 /// Row groups whose pages may be ready, behind the last that is being decoded.
 const GROUPS_AHEAD: usize = 2;
+
+/// Pages of more bytes are not held compressed, where their codec allows it.
+const STREAMED_BYTES: usize = 2 << 20;
+
+const STREAMED_READ_BYTES: usize = 256 << 10;
 
 /// No header is longer: it may hold two values of any length as statistics.
 const HEADER_BYTES_MAX: u64 = 16 << 20;
@@ -167,6 +172,8 @@ pub(crate) struct Chunk {
 struct State {
     /// What is left of it behind the last header that was read.
     rest: Range<u64>,
+    /// Values that it has by the footer and that no page has brought yet, if the footer says so.
+    values_left: Option<u64>,
     /// Pages from number `first` on whose headers were read.
     slots: VecDeque<Arc<Slot>>,
     first: usize,
@@ -194,6 +201,7 @@ impl Chunk {
     fn new(place: Place, is_wanted: bool) -> Arc<Self> {
         let state = State {
             rest: place.bytes(),
+            values_left: place.values(),
             slots: VecDeque::new(),
             first: 0,
             is_wanted,
@@ -235,15 +243,11 @@ impl Chunk {
         slot.read(self.codec, pages)
     }
 
-    /// Whether the page is ready, so that it takes no more memory than it does.
-    pub(crate) fn is_ready(&self, slot: &Slot) -> bool {
-        lock(&slot.ready).is_some()
-    }
-
     /// Bytes that reading a page takes.
     pub(crate) fn cost(&self, slot: &Slot) -> u64 {
         let header = &slot.header;
-        let compressed = if self.codec == 0 { 0 } else { header.compressed_bytes };
+        let is_held = self.codec != 0 && !slot.is_streamed(self.codec);
+        let compressed = if is_held { header.compressed_bytes } else { 0 };
         (header.uncompressed_bytes + compressed) as u64
     }
 
@@ -284,18 +288,14 @@ impl Chunk {
         let has_room = before + length <= pages.ready_bytes_max && pages.memory.has_room(cost);
         let bytes =
             if has_room { guarded(|| slot.read(self.codec, pages)) } else { Ok(Err(damage(""))) };
-        match bytes {
-            Ok(Ok(bytes)) => {
-                *ready = Some(Ready { bytes, length });
-                true
-            }
-            _ => {
-                pages.ready_bytes.fetch_sub(length, Ordering::Relaxed);
-                // A damaged page must not be noticed before it is asked for.
-                lock(&self.state).is_stuck |= has_room;
-                false
-            }
+        if let Ok(Ok(bytes)) = bytes {
+            *ready = Some(Ready { bytes, length });
+            return true;
         }
+        pages.ready_bytes.fetch_sub(length, Ordering::Relaxed);
+        // A damaged page must not be noticed before it is asked for.
+        lock(&self.state).is_stuck |= has_room;
+        false
     }
 }
 
@@ -313,12 +313,23 @@ impl State {
     /// Reads the next header of a page that holds values.
     fn next_slot(&mut self, pages: &Pages) -> Result<Option<Slot>> {
         while self.rest.start < self.rest.end {
-            let (header, length) = self.read_header(pages.source.as_ref())?;
-            let start = self.rest.start + length as u64;
-            let end = start + header.compressed_bytes as u64;
-            if end > self.rest.end {
-                return Err(damage("a page is longer than its column chunk"));
-            }
+            let read = self.read_header(pages.source.as_ref()).and_then(|(header, length)| {
+                let start = self.rest.start + length as u64;
+                let end = start + header.compressed_bytes as u64;
+                let is_inside = end <= self.rest.end;
+                is_inside
+                    .then_some((header, start, end))
+                    .ok_or_else(|| damage("a page is longer than its column chunk"))
+            });
+            let (header, start, end) = match read {
+                // What stands behind the last page is none.
+                Err(_) if self.values_left == Some(0) => {
+                    self.rest.start = self.rest.end;
+                    return Ok(None);
+                }
+                read => read?,
+            };
+            self.values_left = self.values_left.map(|left| left.saturating_sub(header.values()));
             self.rest.start = end;
             if !matches!(header.kind, Kind::Other) {
                 return Ok(Some(Slot { header, place: start..end, ready: Mutex::default() }));
@@ -348,6 +359,11 @@ impl State {
 }
 
 impl Slot {
+    /// Whether the page is ready, so that it takes no more memory than it does.
+    pub(crate) fn is_ready(&self) -> bool {
+        lock(&self.ready).is_some()
+    }
+
     /// Drops what is ready and not wanted.
     fn discard(&self, pages: &Pages) {
         if let Some(ready) = lock(&self.ready).take() {
@@ -357,8 +373,11 @@ impl Slot {
 
     /// Reads and decompresses the page.
     fn read(&self, codec: i32, pages: &Pages) -> Result<Bytes> {
-        let mut held = pages.memory.take(0);
         let header = &self.header;
+        if self.is_streamed(codec) {
+            return self.read_streamed(codec, pages);
+        }
+        let mut held = pages.memory.take(0);
         held.set(header.compressed_bytes as u64);
         let compressed = pages.source.read(self.place.clone())?;
         if header.crc.is_some_and(|crc| crc != crc32fast::hash(&compressed)) {
@@ -378,6 +397,25 @@ impl Slot {
         codec::decompress(codec, &compressed[plain..], bytes - plain, &mut page)?;
         drop(compressed);
         held.set(page.capacity() as u64);
+        Ok(Bytes::from_owner(Counted { bytes: page.into(), _held: held }))
+    }
+}
+
+impl Slot {
+    /// Whether it is decompressed as it is read: it has many bytes, all of them compressed, and no checksum.
+    fn is_streamed(&self, codec: i32) -> bool {
+        let header = &self.header;
+        let is_plain = header.plain_start() == (0, true) && header.crc.is_none();
+        header.compressed_bytes > STREAMED_BYTES && codec::is_stream(codec) && is_plain
+    }
+
+    fn read_streamed(&self, codec: i32, pages: &Pages) -> Result<Bytes> {
+        let bytes = self.header.uncompressed_bytes;
+        let held = pages.memory.take(bytes as u64);
+        let reader = SourceReader::new(Arc::clone(&pages.source), self.place.clone());
+        let mut page = Vec::with_capacity(bytes);
+        let compressed = BufReader::with_capacity(STREAMED_READ_BYTES, reader);
+        codec::decompress_stream(codec, compressed, bytes, &mut page)?;
         Ok(Bytes::from_owner(Counted { bytes: page.into(), _held: held }))
     }
 }

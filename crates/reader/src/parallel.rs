@@ -9,17 +9,23 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::batch::{BatchReader, Block, SharedPages};
 use crate::error::Error;
 use crate::guard::lock;
-use crate::jsonl::{Counts, JsonLines};
+use crate::jsonl::{Counts, JsonLines, Rows};
 use crate::memory::{BLOCKS_AHEAD, Excess, ExcessKind, Held, Memory};
 
 /// The room that a text gets at a time.
 const TEXT_STEP_BYTES: usize = 1 << 18;
+
+/// Blocks of no more rows than these are looked at for long ones.
+const FEW_ROWS: usize = 16;
+
+/// The text of a value takes about so many times its bytes: digits of floats, and buffers that grow.
+const LIKELY_TEXT: u64 = 2;
 
 /// Buffers that became larger than this for one text are not used again.
 const SPARE_BYTES_MAX: usize = 4 << 20;
@@ -30,7 +36,7 @@ pub(crate) struct Text<'a> {
     pub(crate) rows: u64,
     pub(crate) counts: Counts,
     /// Binary columns that hold text, found in the first block.
-    pub(crate) text_like: Option<Vec<String>>,
+    pub(crate) looks_textual: Option<Vec<String>>,
 }
 
 type Hand<'a> = dyn FnMut(Text<'_>) -> Result<ControlFlow<()>, Error> + Send + 'a;
@@ -159,6 +165,12 @@ impl Work<'_, '_> {
         };
         let mut start = 0;
         while start < batch.num_rows() {
+            let likely = self.likely_bytes(&bound, start..batch.num_rows());
+            encoded.held.set(encoded.text.capacity() as u64 + likely);
+            if likely > TEXT_STEP_BYTES as u64 && !self.memory.has_room(0) {
+                // The text of a row that there is no room for is made when its turn comes, so that there is one.
+                self.hand_on_rows(number, &mut encoded)?;
+            }
             let stop_bytes = encoded.text.len() + TEXT_STEP_BYTES;
             let rows = start..batch.num_rows();
             let end = bound.encode(rows, stop_bytes, &mut encoded.text, &mut encoded.counts);
@@ -168,13 +180,24 @@ impl Work<'_, '_> {
             if end < batch.num_rows() && !self.has_room(&encoded) {
                 self.hand_on_rows(number, &mut encoded)?;
             }
-            if end == start + 1 && encoded.text.len() as u64 > self.memory.limit() {
+            let is_long = encoded.text.len() as u64 > self.text_bytes.max(TEXT_STEP_BYTES as u64);
+            if end == start + 1 && is_long && !self.memory.has_room(0) {
                 let (column, bytes) = (bound.longest(start), encoded.text.len() as u64);
                 self.memory.exceed(Excess { column, kind: ExcessKind::Row, bytes });
             }
             start = end;
         }
         Ok(encoded)
+    }
+
+    /// What the text of the next row takes, if it may be long.
+    fn likely_bytes(&self, bound: &Rows<'_>, rows: Range<usize>) -> u64 {
+        let before = self.memory.row_text_bytes();
+        // Blocks of long rows have few of them.
+        if rows.len() > FEW_ROWS && before < TEXT_STEP_BYTES as u64 {
+            return 0;
+        }
+        before.max(bound.likely_bytes(rows.start) as u64 * LIKELY_TEXT)
     }
 
     /// Whether a text may become longer. Its buffer grows by doubling.
@@ -280,7 +303,7 @@ impl Turn<'_, '_> {
     fn hand(&mut self, encoded: &mut Encoded) -> Result<ControlFlow<()>, Error> {
         let Encoded { text, rows, counts, text_like, .. } = encoded;
         let (rows, counts, text_like) = (*rows, *counts, text_like.take());
-        (self.hand)(Text { bytes: text, rows, counts, text_like })
+        (self.hand)(Text { bytes: text, rows, counts, looks_textual: text_like })
     }
 
     /// Hands on the blocks whose turn it is; whether there were any.

@@ -13,7 +13,7 @@ use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
 use crate::compare::first_difference;
 use crate::error::Error;
 use crate::footer::{Footer, damaged};
-use crate::ipc::ArrowStream;
+use crate::ipc::{ArrowStream, times_in_a_day};
 use crate::json::{JsonExport, Members, compact, write_compact};
 use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
 use crate::memory::{Excess, ExcessKind, Plan};
@@ -155,6 +155,9 @@ const LONG_ROW_BYTES: usize = 1 << 20;
 
 /// So many keys that nobody asked for are kept, to name them in a message.
 const KEYS_KEPT: usize = 100;
+
+/// No key that is longer is kept for that.
+const KEY_BYTES_KEPT: usize = 1 << 10;
 
 /// Keys of the rows of JSON exports, which may leave out what is null.
 #[derive(Debug)]
@@ -354,7 +357,7 @@ impl<W: Write + Send> Printer<W> {
         let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
         let lines = lines.with_row_end(self.row_end());
         parallel::encode(reader, &lines, first_row, threads, &mut |text| {
-            if let (None, Some(columns)) = (&self.text_like, text.text_like) {
+            if let (None, Some(columns)) = (&self.text_like, text.looks_textual) {
                 self.text_like = Some(columns);
             }
             self.writer.write(text.bytes)?;
@@ -374,7 +377,7 @@ impl<W: Write + Send> Printer<W> {
             self.stream = Some(ArrowStream::new(file, reader.schema())?);
         }
         for batch in reader {
-            let batch = batch?;
+            let batch = times_in_a_day(file, batch?, &mut self.counts)?;
             if let Some(stream) = &mut self.stream {
                 stream.add(file, &batch)?;
                 self.writer.buffer().append(stream.bytes());
@@ -431,7 +434,9 @@ impl<W: Write + Send> Printer<W> {
         file.clone_into(&mut self.json_keys.file);
         self.json_keys.is_whole &= !stopped;
         let skipped = skip - self.skip;
-        let excess = (longest > self.options.memory).then(|| Excess {
+        // A row of which members are chosen is held twice.
+        let held = if members.is_all() { longest } else { longest * 2 };
+        let excess = (held > self.options.memory).then(|| Excess {
             column: String::new(),
             kind: ExcessKind::Row,
             bytes: longest,
@@ -446,6 +451,10 @@ impl<W: Write + Send> Printer<W> {
             return self.writer.write_long(|piece| compact(text, piece));
         }
         let out = self.writer.buffer();
+        if text.len() > LONG_ROW_BYTES {
+            // What is chosen of a row is no longer than the row, and a buffer that grew would take twice as much.
+            out.reserve_exact(text.len() + row_end.len());
+        }
         if members.is_all() {
             write_compact(text, out);
         } else {
@@ -457,7 +466,8 @@ impl<W: Write + Send> Printer<W> {
                         .any(|asked| asked.iter().any(|asked| names::means(asked, key, |_| false)))
                 };
                 // Rows may have keys of their own: of what nobody asked for, a few are kept for a message.
-                if !keys.contains(key) && (keys.len() < KEYS_KEPT || is_asked()) {
+                let is_kept = keys.len() < KEYS_KEPT && key.len() <= KEY_BYTES_KEPT;
+                if !keys.contains(key) && (is_kept || is_asked()) {
                     keys.insert(key.to_owned());
                 }
             });

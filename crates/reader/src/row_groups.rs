@@ -13,6 +13,10 @@ use crate::thrift::{I32, I64, Input, LIST, STRUCT, invalid};
 /// Pages are about this large, or have the whole column chunk.
 const PAGE_BYTES: u64 = 1 << 20;
 
+/// Room is made at once for no more row groups and column chunks: their number is only a claim.
+const LIKELY_GROUPS_MAX: usize = 1 << 17;
+const LIKELY_CHUNKS_MAX: usize = 1 << 18;
+
 /// All row groups, in file order.
 #[derive(Debug, Default)]
 pub(crate) struct RowGroups {
@@ -47,6 +51,11 @@ impl Chunk {
         start..start + size(self.compressed_bytes)
     }
 
+    /// All of its values, nulls among them; `None` if the footer says nothing of use.
+    pub(crate) fn values(&self) -> Option<u64> {
+        u64::try_from(self.values).ok().filter(|&values| values > 0)
+    }
+
     fn end(&self) -> Option<u64> {
         let (start, bytes) =
             (u64::try_from(self.start).ok()?, u64::try_from(self.compressed_bytes).ok()?);
@@ -71,7 +80,10 @@ impl RowGroups {
     pub(crate) fn read<R: BufRead>(input: &mut Input<R>) -> io::Result<Self> {
         let (count, kind) = input.list()?;
         let mut groups = Self::default();
-        for _ in 0..count {
+        let likely = usize::try_from(count).unwrap_or(0).min(LIKELY_GROUPS_MAX);
+        groups.rows.reserve_exact(likely);
+        groups.ends.reserve_exact(likely);
+        for index in 0..count {
             if kind != STRUCT {
                 return Err(invalid("its row groups are no structs"));
             }
@@ -83,6 +95,11 @@ impl RowGroups {
                     (3, I64) => rows = input.integer()?,
                     (_, kind) => input.skip(kind)?,
                 }
+            }
+            if index == 0 {
+                // Lists that grew would take twice as much.
+                let more = groups.chunks.len().saturating_mul(likely).min(LIKELY_CHUNKS_MAX);
+                groups.chunks.reserve_exact(more);
             }
             groups.rows.push(rows);
             groups.ends.push(groups.chunks.len());
@@ -198,6 +215,11 @@ impl RowGroups {
     /// All rows.
     pub(crate) fn rows(&self) -> u64 {
         self.total_rows
+    }
+
+    /// The rows of one row group.
+    pub(crate) fn rows_of(&self, group: usize) -> u64 {
+        self.rows.get(group).map_or(0, |&rows| size(rows))
     }
 
     /// The rows of each row group.

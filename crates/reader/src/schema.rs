@@ -24,6 +24,7 @@ const NAME: i64 = 4;
 const CHILDREN: i64 = 5;
 const CONVERTED: i64 = 6;
 const SCALE: i64 = 7;
+const PRECISION: i64 = 8;
 const LOGICAL: i64 = 10;
 
 /// `ConvertedType` of texts and of decimals.
@@ -105,9 +106,14 @@ impl Elements {
         Ok(())
     }
 
-    /// A decimal without a scale has the scale 0, which the `parquet` crate takes for an error.
+    /// A decimal without a scale has the scale 0, which the `parquet` crate takes for an error; and one that only
+    /// its logical type makes a decimal has scale and precision there.
     pub(crate) fn add_scales(&mut self) {
         for element in &mut self.0 {
+            if let Some((scale, precision)) = element.logical_decimal() {
+                element.set(SCALE, I32, integer(scale));
+                element.set(PRECISION, I32, integer(precision));
+            }
             if element.integer(CONVERTED) == Some(DECIMAL) && element.integer(SCALE).is_none() {
                 element.set(SCALE, I32, integer(0));
             }
@@ -175,6 +181,27 @@ impl Element {
         Ok(element)
     }
 
+    /// The scale and the precision of a decimal by its logical type.
+    fn logical_decimal(&self) -> Option<(i64, i64)> {
+        const DECIMAL_TYPE: thrift::Field = (5, STRUCT);
+        let is_logical =
+            |((number, kind), _): &&(thrift::Field, Vec<u8>)| *number == LOGICAL && *kind == STRUCT;
+        let (_, value) = self.fields.iter().find(is_logical)?;
+        let mut input = Input::new(&value[..]);
+        if input.field(&mut 0).ok()?? != DECIMAL_TYPE {
+            return None;
+        }
+        let (mut scale, mut precision, mut last) = (0, None, 0);
+        while let Some(field) = input.field(&mut last).ok()? {
+            match field {
+                (1, I32) => scale = input.integer().ok()?,
+                (2, I32) => precision = Some(input.integer().ok()?),
+                (_, kind) => input.skip(kind).ok()?,
+            }
+        }
+        Some((scale, precision?))
+    }
+
     fn integer(&self, wanted: i64) -> Option<i64> {
         let (_, value) =
             self.fields.iter().find(|((number, kind), _)| *number == wanted && *kind == I32)?;
@@ -221,6 +248,10 @@ fn is_text(data_type: &DataType) -> bool {
     }
 }
 
+fn is_binary(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
 /// The file's Arrow schema with three changes: `INT96` is read as microseconds, because nanoseconds
 /// in 64 bits end in 2262, and `ENUM` as the text it is; and keys of dictionaries are wide enough for the
 /// values of all row groups, each of which may have a dictionary of its own.
@@ -245,9 +276,13 @@ fn wanted_leaf(data_type: &DataType, leaf: &ColumnDescPtr) -> DataType {
         {
             DataType::Utf8
         }
-        DataType::Dictionary(_, value) => {
-            DataType::Dictionary(Box::new(DataType::Int32), value.clone())
-        }
+        // The `parquet` crate makes dictionaries of texts and bytes only.
+        DataType::Dictionary(_, value) => match leaf.physical_type() {
+            PhysicalType::BYTE_ARRAY if is_text(value) || is_binary(value) => {
+                DataType::Dictionary(Box::new(DataType::Int32), value.clone())
+            }
+            _ => wanted_leaf(value, leaf),
+        },
         other => other.clone(),
     }
 }

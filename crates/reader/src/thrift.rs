@@ -76,6 +76,18 @@ impl<R: BufRead> Input<R> {
         Ok(text)
     }
 
+    /// A text of at most `max` bytes; `None` if it is longer, or none.
+    pub(crate) fn short_text(&mut self, max: usize) -> io::Result<Option<String>> {
+        let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+        let mut text = Vec::new();
+        self.consume(length, &mut |piece| {
+            if length <= max {
+                text.extend_from_slice(piece);
+            }
+        })?;
+        Ok(if length <= max { String::from_utf8(text).ok() } else { None })
+    }
+
     /// Passes a value over and returns its bytes.
     pub(crate) fn record(&mut self, kind: u8) -> io::Result<Vec<u8>> {
         self.recorded = Some(Vec::new());
@@ -194,12 +206,11 @@ pub(crate) struct Output {
 impl Output {
     /// Adds a field; its number is higher than that of the field before.
     pub(crate) fn field(&mut self, (number, kind): Field, value: &[u8]) {
-        match u8::try_from(number - self.last) {
-            Ok(delta @ 1..=15) => self.bytes.push(delta << 4 | kind),
-            _ => {
-                self.bytes.push(kind);
-                push_integer(number, &mut self.bytes);
-            }
+        if let Ok(delta @ 1..=15) = u8::try_from(number - self.last) {
+            self.bytes.push(delta << 4 | kind);
+        } else {
+            self.bytes.push(kind);
+            push_integer(number, &mut self.bytes);
         }
         self.bytes.extend_from_slice(value);
         self.last = number;
@@ -214,6 +225,14 @@ impl Output {
 /// Encodes an integer of any width.
 pub(crate) fn push_integer(value: i64, out: &mut Vec<u8>) {
     push_varint(((value << 1) ^ (value >> 63)).cast_unsigned(), out);
+}
+
+/// Encodes a binary or a text.
+pub(crate) fn encoded_binary(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 5);
+    push_varint(bytes.len() as u64, &mut out);
+    out.extend_from_slice(bytes);
+    out
 }
 
 /// Encodes the start of a list.

@@ -8,6 +8,9 @@ use crate::error::Error;
 /// A buffer this full is written at once.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// No buffer is kept that has become larger.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
+
 /// Rows wait no longer than this for the ones behind them.
 const WRITE_AFTER: Duration = Duration::from_millis(50);
 
@@ -110,10 +113,11 @@ impl<W: Write> RowWriter<W> {
     }
 
     fn write_buffer(&mut self) -> Result<(), Error> {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::take(&mut self.buffer);
         let outcome = self.put_rows(&buffer);
-        buffer.clear();
-        self.buffer = buffer;
+        // A row of many bytes leaves no such buffer behind.
+        self.buffer = if buffer.capacity() > BUFFER_BYTES_MAX { Vec::new() } else { buffer };
+        self.buffer.clear();
         outcome
     }
 

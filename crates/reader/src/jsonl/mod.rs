@@ -325,6 +325,11 @@ impl Rows<'_> {
         }
     }
 
+    /// About how long the values of a row are.
+    pub(crate) fn likely_bytes(&self, row: usize) -> usize {
+        self.columns.iter().map(|column| column.likely_bytes(row)).sum()
+    }
+
     /// The column that has most of a row.
     pub(crate) fn longest(&self, row: usize) -> String {
         let named = self.lines.columns.iter().zip(&self.columns);

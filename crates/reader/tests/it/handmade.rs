@@ -1,5 +1,4 @@
-//! Parquet files made by hand, byte by byte, with nothing of the reader and nothing of the `parquet` crate:
-//! what other programs write, and what they should not have written.
+//! Parquet files made by hand, byte by byte: what other programs write, and what they should not have written.
 
 use bytes::Bytes;
 
@@ -99,10 +98,7 @@ impl Thrift {
     }
 
     fn encode(&self, unknown: Unknown) -> Vec<u8> {
-        let more = match unknown {
-            Unknown::None => Vec::new(),
-            some => some.fields(),
-        };
+        let more = unknown.fields();
         let (mut out, mut last) = (Vec::new(), 0_i16);
         for (number, value) in self.0.iter().chain(more.iter()) {
             let (kind, bytes) = match value {
@@ -113,12 +109,11 @@ impl Thrift {
                     (LIST_FIELD, list(STRUCT_FIELD, &items))
                 }
             };
-            match u8::try_from(*number - last) {
-                Ok(delta @ 1..=15) => out.push((delta << 4) | kind),
-                _ => {
-                    out.push(kind);
-                    out.extend(zigzag(i64::from(*number)));
-                }
+            if let Ok(delta @ 1..=15) = u8::try_from(*number - last) {
+                out.push((delta << 4) | kind);
+            } else {
+                out.push(kind);
+                out.extend(zigzag(i64::from(*number)));
             }
             out.extend(bytes);
             last = *number;
@@ -130,6 +125,9 @@ impl Thrift {
 
 impl Unknown {
     fn fields(self) -> Vec<(i16, Value)> {
+        if matches!(self, Self::None) {
+            return Vec::new();
+        }
         let inner = Thrift::default().flag(1, true).i32(2, -1).binary(40, b"inside");
         let inner = inner.encode(Self::None);
         let value = |number: i16, kind: u8, bytes: Vec<u8>| (number, Value::Encoded(kind, bytes));
@@ -384,7 +382,7 @@ impl Data {
         let header = page_header(kind, plain, body.len()).inner(number, inner);
         let rows = match self.rep.len() {
             0 => self.count,
-            _ => self.rep.iter().filter(|level| **level == 0).count(),
+            _ => self.rep.iter().map(|level| usize::from(*level == 0)).sum(),
         };
         Page { header, body, plain_bytes: plain, values: self.count, rows, is_dictionary: false }
     }

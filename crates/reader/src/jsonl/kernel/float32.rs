@@ -28,6 +28,9 @@ use crate::jsonl::{Counts, NonFinite};
 use super::cell::{Cells, SLOT, Slot, as_length};
 use super::float::write_f32;
 
+/// A value and its comma have about so many bytes.
+const TEXT_BYTES: usize = 11;
+
 /// Values that are scaled together.
 pub(super) const BLOCK: usize = 32;
 
@@ -204,6 +207,8 @@ fn write_list_avx2(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 fn write_list(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut Counts) {
+    // Longer lists than most would make the buffer grow again and again.
+    out.reserve(values.len() * TEXT_BYTES + 2);
     out.push(b'[');
     let mut scaled = Scaled::NONE;
     let mut padded = [0.0; BLOCK];
