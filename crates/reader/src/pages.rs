@@ -59,6 +59,8 @@ struct Chunks {
     open: BTreeMap<(usize, usize), Arc<Chunk>>,
     /// The first row group whose chunks no decoder has come to.
     next_group: usize,
+    /// Leaves whose decoders have come to the row group before that.
+    leaves_there: usize,
     /// The first row group of which no chunk was opened to be read ahead.
     next_ahead: usize,
 }
@@ -97,6 +99,7 @@ impl Pages {
             chunks: Mutex::new(Chunks {
                 open: BTreeMap::new(),
                 next_group: first,
+                leaves_there: 0,
                 next_ahead: first + 1,
             }),
         })
@@ -127,14 +130,18 @@ impl Pages {
         if open.iter().any(|chunk| chunk.read_ahead(self)) {
             return true;
         }
-        self.open_ahead().iter().any(|chunk| chunk.read_ahead(self))
+        // Row groups behind are read only when nothing more is to be read of those before, as they may be far away.
+        open.iter().all(|chunk| chunk.is_walked())
+            && self.open_ahead().iter().any(|chunk| chunk.read_ahead(self))
     }
 
     /// Opens the chunks of one more row group.
     fn open_ahead(&self) -> Vec<Arc<Chunk>> {
         let mut chunks = lock(&self.chunks);
         let group = chunks.next_ahead.max(chunks.next_group);
-        if group >= self.groups.end.min(chunks.next_group + GROUPS_AHEAD) {
+        if chunks.leaves_there < self.leaves.len()
+            || group >= self.groups.end.min(chunks.next_group + GROUPS_AHEAD)
+        {
             return Vec::new();
         }
         chunks.next_ahead = group + 1;
@@ -149,7 +156,10 @@ impl Pages {
     /// The chunk that a decoder comes to.
     pub(crate) fn open(&self, group: usize, leaf: usize) -> Arc<Chunk> {
         let mut chunks = lock(&self.chunks);
-        chunks.next_group = chunks.next_group.max(group + 1);
+        if chunks.next_group <= group {
+            (chunks.next_group, chunks.leaves_there) = (group + 1, 0);
+        }
+        chunks.leaves_there += usize::from(chunks.next_group == group + 1);
         let new = || Chunk::new(self.footer.groups().chunk(group, leaf), false);
         Arc::clone(chunks.open.entry((group, leaf)).or_insert_with(new))
     }
@@ -269,6 +279,12 @@ impl Chunk {
             };
             ready.is_none() && self.is_ahead(number) && self.fill(&slot, &mut ready, pages)
         })
+    }
+
+    /// Whether the headers of all its pages were read.
+    fn is_walked(&self) -> bool {
+        let state = lock(&self.state);
+        state.rest.is_empty() || state.is_stuck
     }
 
     fn first_wanted(&self) -> Option<usize> {
