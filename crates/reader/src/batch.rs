@@ -482,5 +482,6 @@ pub(crate) fn unknown_column<'a>(
 /// Errors of the decoder come wrapped in one or two prefixes that say nothing to a user.
 fn plain(text: &str) -> String {
     let text = text.strip_prefix("Parquet argument error: ").unwrap_or(text);
-    text.strip_prefix("Parquet error: ").unwrap_or(text).to_owned()
+    let text = text.strip_prefix("Parquet error: ").unwrap_or(text);
+    text.strip_prefix("External: ").unwrap_or(text).to_owned()
 }

@@ -17,6 +17,10 @@ use crate::guard::lock;
 /// rows decode fastest in large blocks; wide vectors in blocks that stay in the cache.
 const BLOCK_BYTES: u64 = 1 << 18;
 
+/// Blocks of more columns are larger, since each column of a block takes time and memory by itself.
+const MANY_COLUMNS: usize = 256;
+const MANY_MORE: u64 = 4;
+
 /// No block has more rows than this, however narrow they are.
 const BLOCK_ROWS_MAX: u64 = 16_384;
 
@@ -81,8 +85,10 @@ impl Plan {
         let rows_in_flight = (left - threads * thread_bytes) / row_and_text / BLOCKS_AHEAD;
         // Each thread needs a row at least.
         let threads = rows_in_flight.min(threads).max(1);
+        let bytes_of_block =
+            if columns.len() > MANY_COLUMNS { BLOCK_BYTES * MANY_MORE } else { BLOCK_BYTES };
         let fitting_rows =
-            (BLOCK_BYTES / row_bytes).min(BLOCK_ROWS_MAX).min(rows_in_flight / threads);
+            (bytes_of_block / row_bytes).min(BLOCK_ROWS_MAX).min(rows_in_flight / threads);
         let block_rows = match fitting_rows / batch_rows {
             0 => fitting_rows.max(1),
             batches => batches * batch_rows,

@@ -29,6 +29,9 @@ use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
 /// Pages of a column chunk that may be ready at a time.
 const PAGES_AHEAD: usize = 4;
 
+/// Nothing is read ahead of more columns: looking for what is not read would take longer than reading it.
+const LEAVES_AHEAD_MAX: usize = 256;
+
 /// Row groups whose pages may be ready, behind the last that is being decoded.
 const GROUPS_AHEAD: usize = 2;
 
@@ -88,9 +91,11 @@ impl Pages {
         memory: &Arc<Memory>,
     ) -> Arc<Self> {
         let first = groups.start;
+        let leaves = footer::leaves(footer, columns, is_printed);
+        let ready_bytes_max = if leaves.len() > LEAVES_AHEAD_MAX { 0 } else { ready_bytes_max };
         Arc::new(Self {
             source,
-            leaves: footer::leaves(footer, columns, is_printed),
+            leaves,
             footer: footer.clone(),
             groups,
             memory: Arc::clone(memory),
