@@ -172,8 +172,10 @@ fn kill_9_again_and_again_loses_only_the_parts_that_were_on_their_way() {
     let (mut kills, mut resumed) = (0, 0);
     loop {
         let mut child = place.command(&run).spawn().unwrap();
-        // Longer each time, so that it gets through however slow the machine is.
-        std::thread::sleep(Duration::from_millis(60 + 15 * kills));
+        // Longer each time, so that it gets through however slow the machine is; much longer in the end, since a
+        // task whose creation was cut off is looked for before another is made.
+        let late = 200 * kills.saturating_sub(30);
+        std::thread::sleep(Duration::from_millis(60 + 15 * kills + late));
         send(&child, Signal::KILL);
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
