@@ -169,7 +169,7 @@ fn kill_9_again_and_again_loses_only_the_parts_that_were_on_their_way() {
     let place = Place::at(&service);
     let run = ["run", "large", "--all", "--to", "tos://demo/x", "--dir", "run", "-o", "rows.jsonl"];
     let run = [&run[..], &["--part-size", "1MiB", "--jobs", "3", "--force", "-v"]].concat();
-    let (mut kills, mut resumed) = (0, 0);
+    let (mut kills, mut resumed) = (0_u64, 0);
     loop {
         let mut child = place.command(&run).spawn().unwrap();
         // Longer each time, so that it gets through however slow the machine is; much longer in the end, since a
