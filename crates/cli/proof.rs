@@ -139,6 +139,15 @@ mod tests {
     use super::*;
     use viking_reader::FileRows;
 
+    fn an_object() -> ObjectRecord {
+        ObjectRecord::from(viking_fetch::RemoteObject {
+            key: "x/0.parquet".to_owned(),
+            name: "0.parquet".to_owned(),
+            size: 1,
+            etag: None,
+        })
+    }
+
     #[test]
     fn a_difference_of_one_row_is_noticed_wherever_it_is() {
         let cases = [
@@ -152,23 +161,13 @@ mod tests {
         ];
         let doubtful =
             FileRows { rows: Some(10), printed: 10, other_total: Some(11), ..FileRows::default() };
-        let mut object = ObjectRecord::from(viking_fetch::RemoteObject {
-            key: "x/0.parquet".to_owned(),
-            name: "0.parquet".to_owned(),
-            size: 1,
-            etag: None,
-        });
+        let mut object = an_object();
         let file = PrintedFile { name: String::new(), rows: doubtful, lines: Some(10) };
         let refused = compare(&file, &mut object).unwrap_err();
         assert!(refused.error.to_string().contains("11 rows"), "{refused:?}");
         for (rows, skipped, printed, lines, is_proven) in cases {
             let rows = FileRows { rows, printed, skipped, ..FileRows::default() };
-            let mut object = ObjectRecord::from(viking_fetch::RemoteObject {
-                key: "x/0.parquet".to_owned(),
-                name: "0.parquet".to_owned(),
-                size: 1,
-                etag: None,
-            });
+            let mut object = an_object();
             let compared = compare(
                 &PrintedFile { name: String::new(), rows: rows.clone(), lines },
                 &mut object,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 
 use crate::delta;
 use crate::guard::lock;
@@ -220,7 +220,7 @@ fn longest_row(leaf: &Leaf, header: &Header, page: &Bytes) -> Result<u64> {
     let Some(bytes) = header.rep_levels(page) else { return Ok(u64::from(values)) };
     levels::longest_row(bytes, leaf.levels.rep, values)
         .map(u64::from)
-        .ok_or_else(|| ParquetError::General("the levels of a page are damaged".to_owned()))
+        .ok_or_else(|| damage("the levels of a page are damaged"))
 }
 
 /// The longest of the texts of a dictionary, each behind its length.

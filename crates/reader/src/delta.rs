@@ -1,6 +1,8 @@
 //! The lengths in pages of `DELTA_LENGTH_BYTE_ARRAY` and `DELTA_BYTE_ARRAY`, to know what their texts take before
 //! the `parquet` crate makes them: a page of few bytes may stand for many and long ones.
 
+use crate::thrift::{take_varint, zigzag};
+
 /// What the numbers of a `DELTA_BINARY_PACKED` run add up to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sums {
@@ -20,15 +22,15 @@ pub(crate) fn longest_text(values: &[u8]) -> Option<u64> {
 /// Walks one run: blocks of miniblocks, each of differences of its own number of bits.
 fn sums(bytes: &[u8]) -> Option<Sums> {
     let mut rest = bytes;
-    let block = usize::try_from(varint(&mut rest)?).ok()?;
-    let miniblocks = usize::try_from(varint(&mut rest)?).ok()?;
-    let mut left = varint(&mut rest)?;
-    let mut value = zigzag(varint(&mut rest)?);
+    let block = usize::try_from(take_varint(&mut rest)?).ok()?;
+    let miniblocks = usize::try_from(take_varint(&mut rest)?).ok()?;
+    let mut left = take_varint(&mut rest)?;
+    let mut value = zigzag(take_varint(&mut rest)?);
     let per_miniblock = block.checked_div(miniblocks)?;
     let mut largest = if left > 0 { value } else { 0 };
     left = left.saturating_sub(1);
     while left > 0 {
-        let least = zigzag(varint(&mut rest)?);
+        let least = zigzag(take_varint(&mut rest)?);
         let (widths, behind) = rest.split_at_checked(miniblocks)?;
         rest = behind;
         for &width in widths {
@@ -69,23 +71,6 @@ fn unpack(packed: &[u8], at: usize, width: usize) -> Option<i64> {
     let value = u128::from_le_bytes(word) >> (at % 8);
     let mask = if width >= 64 { u128::from(u64::MAX) } else { (1 << width) - 1 };
     i64::try_from(value & mask).ok()
-}
-
-fn zigzag(code: u64) -> i64 {
-    (code >> 1).cast_signed() ^ -(code & 1).cast_signed()
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Repetition and definition levels, counted without being decoded into memory: the hybrid of runs and
 //! bit-packed values that Parquet calls RLE.
 
+use crate::thrift::take_varint;
+
 /// The levels at the start of a data page of version 1, behind their length.
 pub(crate) fn with_length(page: &[u8]) -> Option<&[u8]> {
     let (length, rest) = page.split_first_chunk::<4>()?;
@@ -31,7 +33,7 @@ pub(crate) fn rows(bytes: &[u8], max: i16, values: u32) -> Option<u32> {
     }
     let (mut rest, mut left, mut found) = (bytes, values, 0);
     while left > 0 {
-        let header = varint(&mut rest)?;
+        let header = run_header(&mut rest)?;
         if header & 1 == 0 {
             let run = u32::try_from(header >> 1).ok()?.min(left);
             found += if take(&mut rest, 1)?[0] == 0 { run } else { 0 };
@@ -74,7 +76,7 @@ fn each_run(bytes: &[u8], max: i16, values: u32, mut each: impl FnMut(i16, u32))
     let bits = (u16::BITS - max.cast_unsigned().leading_zeros()) as usize;
     let (mut rest, mut left) = (bytes, values);
     while left > 0 {
-        let header = varint(&mut rest)?;
+        let header = run_header(&mut rest)?;
         if header & 1 == 0 {
             let run = u32::try_from(header >> 1).ok()?.min(left);
             let level = take(&mut rest, bits.div_ceil(8))?;
@@ -115,16 +117,9 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..63).step_by(7) {
-        let byte = take(rest, 1)?[0];
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
+/// Whether what follows is a run or packed is in the lowest bit.
+fn run_header(rest: &mut &[u8]) -> Option<u64> {
+    take_varint(rest).filter(|header| header >> 63 == 0)
 }
 
 #[cfg(test)]

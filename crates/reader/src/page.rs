@@ -96,7 +96,7 @@ impl Header {
         Ok((fields.header()?, length))
     }
 
-    /// What the `parquet` crate asks before it takes a page; `rows` where they are known otherwise.
+    /// What the `parquet` crate asks before it takes a page.
     pub(crate) fn metadata(&self, levels: MaxLevels) -> PageMetadata {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let (num_rows, num_levels) = match &self.kind {

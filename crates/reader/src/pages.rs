@@ -48,6 +48,7 @@ pub(crate) struct Pages {
     source: Arc<dyn Source>,
     footer: Footer,
     groups: Range<usize>,
+    /// In the order of their numbers.
     leaves: Vec<Leaf>,
     memory: Arc<Memory>,
     /// Nothing is read ahead while this many bytes are ready.
@@ -123,7 +124,8 @@ impl Pages {
     }
 
     pub(crate) fn leaf(&self, number: usize) -> Option<&Leaf> {
-        self.leaves.iter().find(|leaf| leaf.number == number)
+        let found = self.leaves.binary_search_by_key(&number, |leaf| leaf.number);
+        found.ok().and_then(|at| self.leaves.get(at))
     }
 
     /// Reads and decompresses one page that the decoder will want; `false` if there are enough of them.

@@ -155,7 +155,7 @@ impl Work<'_, '_> {
         let batch = &block.batch;
         let bound = self.lines.bind(batch);
         let mut bound = bound.map_err(|error| error.in_file(&self.file, row))?;
-        let text_like = (number == 0).then(|| self.lines.text_like_columns(batch));
+        let text_like = (number == 0).then(|| bound.text_like_columns(batch.num_rows()));
         let mut encoded = Encoded {
             held: self.memory.take(text.capacity() as u64),
             text,

@@ -61,8 +61,7 @@ impl<R: BufRead> Input<R> {
 
     /// An integer of any width.
     pub(crate) fn integer(&mut self) -> io::Result<i64> {
-        let code = self.varint()?;
-        Ok((code >> 1).cast_signed() ^ -(code & 1).cast_signed())
+        self.varint().map(zigzag)
     }
 
     /// A binary or text of at most `max` bytes.
@@ -190,6 +189,19 @@ impl<R: BufRead> Input<R> {
         }
         Err(invalid("a number has more than 64 bits"))
     }
+}
+
+/// Reads a number of up to 64 bits off the start of `rest`, as Parquet's encodings have them too.
+pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut input = Input::new(*rest);
+    let value = input.varint().ok()?;
+    *rest = input.into_rest();
+    Some(value)
+}
+
+/// Reads a number with a sign, which is in its lowest bit.
+pub(crate) fn zigzag(code: u64) -> i64 {
+    (code >> 1).cast_signed() ^ -(code & 1).cast_signed()
 }
 
 pub(crate) fn invalid(what: impl Into<String>) -> io::Error {

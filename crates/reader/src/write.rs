@@ -90,7 +90,7 @@ impl<W: Write> RowWriter<W> {
     ) -> Result<(), Error> {
         self.write_buffer()?;
         if self.frame == Frame::Array {
-            self.put(if self.bytes_written == 0 { b"[\n" } else { ROW_END_IN_ARRAY })?;
+            self.begin_in_array()?;
         }
         let mut outcome = Ok(());
         each_piece(&mut |piece| {
@@ -128,10 +128,15 @@ impl<W: Write> RowWriter<W> {
         match self.frame {
             Frame::Rows => self.put(rows),
             Frame::Array => {
-                self.put(if self.bytes_written == 0 { b"[\n" } else { ROW_END_IN_ARRAY })?;
+                self.begin_in_array()?;
                 self.put(rows.strip_suffix(ROW_END_IN_ARRAY).unwrap_or(rows))
             }
         }
+    }
+
+    /// What stands before a row of an array, or before the first.
+    fn begin_in_array(&mut self) -> Result<(), Error> {
+        self.put(if self.bytes_written == 0 { b"[\n" } else { ROW_END_IN_ARRAY })
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {

@@ -252,10 +252,10 @@ impl JsonLines {
     /// Names of un-annotated binary columns of `batch` that hold only valid UTF-8, and some of it:
     /// worth a hint at [`BinaryForm::Utf8`].
     pub fn text_like_columns(&self, batch: &RecordBatch) -> Vec<String> {
-        let Ok(columns) = bind(&self.columns, self.options, batch) else { return Vec::new() };
-        let named = self.columns.iter().zip(&columns);
-        let text_like = named.filter(|(_, column)| column.is_text_like(batch.num_rows()));
-        text_like.map(|(plan, _)| plan.name.clone()).collect()
+        match bind(&self.columns, self.options, batch) {
+            Ok(columns) => Rows { lines: self, columns }.text_like_columns(batch.num_rows()),
+            Err(_) => Vec::new(),
+        }
     }
 
     fn check(&self, columns: &[Column<'_>], rows: usize) -> Result<(), ValueError> {
@@ -323,6 +323,13 @@ impl Rows<'_> {
             }
             column.put(row, line, counts);
         }
+    }
+
+    /// [`JsonLines::text_like_columns`] of a batch of so many rows.
+    pub(crate) fn text_like_columns(&self, rows: usize) -> Vec<String> {
+        let named = self.lines.columns.iter().zip(&self.columns);
+        let text_like = named.filter(|(_, column)| column.is_text_like(rows));
+        text_like.map(|(plan, _)| plan.name.clone()).collect()
     }
 
     /// About how long the values of a row are.
