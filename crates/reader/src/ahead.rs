@@ -195,7 +195,7 @@ fn encode(
         failure: None,
     };
     let mut is_small = true;
-    let outcome = parallel::encode(reader, &lines, 0, NonZeroUsize::MIN, &mut |text| {
+    let outcome = parallel::encode(reader, &lines, NonZeroUsize::MIN, &mut |text| {
         is_small = (small.text.len() + text.bytes.len()) as u64 <= share;
         if !is_small {
             return Ok(ControlFlow::Break(()));

@@ -11,6 +11,7 @@ use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
+use parquet::arrow::arrow_reader::RowSelector;
 use parquet::errors::ParquetError;
 
 use crate::bounds::{Bounds, GivenUp};
@@ -63,15 +64,11 @@ impl Default for ReadOptions {
 /// # }
 /// ```
 pub struct BatchReader {
-    file: String,
-    footer: Footer,
-    schema: SchemaRef,
-    source: Arc<Watched>,
-    columns: Vec<usize>,
-    plan: Plan,
+    reading: Arc<Reading>,
     pages: SharedPages,
     batch_rows: usize,
     decoder: Option<Decoder>,
+    is_started: bool,
     pace: Pace,
     /// Decoded rows not handed out yet, and how many at their start are.
     block: Option<(RecordBatch, usize)>,
@@ -81,13 +78,23 @@ pub struct BatchReader {
     rows_left: u64,
 }
 
+/// What is read of one file, and how.
+pub(crate) struct Reading {
+    pub(crate) file: String,
+    pub(crate) footer: Footer,
+    schema: SchemaRef,
+    source: Arc<Watched>,
+    columns: Vec<usize>,
+    pub(crate) plan: Plan,
+}
+
 /// The pages that are being decoded, for threads that read ahead.
 pub(crate) type SharedPages = Arc<Mutex<Option<Arc<Pages>>>>;
 
 /// Some rows as they are decoded, counted as long as they are held.
 pub(crate) struct Block {
     pub(crate) batch: RecordBatch,
-    pub(crate) _held: Held,
+    held: Held,
 }
 
 /// How many rows are decoded at a time: fewer after a block that was too large, and more again when many
@@ -109,10 +116,66 @@ const SMALL: u64 = 16;
 /// By how much blocks become smaller or larger.
 const STEP: usize = 8;
 
+impl Reading {
+    /// The pages of some row groups, for so many decoders.
+    pub(crate) fn pages(&self, groups: Range<usize>, lanes: usize) -> Arc<Pages> {
+        let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
+        Pages::new(source, &self.footer, groups, &self.columns, (&self.plan, lanes))
+    }
+
+    /// A decoder of the `selected` rows of `pages`.
+    pub(crate) fn decoder(
+        &self,
+        pages: (&Arc<Pages>, usize),
+        selected: Vec<RowSelector>,
+        block_rows: usize,
+        bounds: Arc<Bounds>,
+    ) -> Result<Decoder, Error> {
+        let columns = (self.footer.columns(self.plan.is_printed), &self.columns[..]);
+        let decoder = guarded(|| Decoder::new(pages, columns, selected, block_rows, bounds));
+        let decoder = decoder.map_err(|panic| damaged(&self.file, panic))?;
+        decoder.map_err(|error| not_read(&self.file, error))
+    }
+
+    /// Selects rows up to the end of some, or of the file: then of one row more, so that one that its footer does
+    /// not have is noticed.
+    pub(crate) fn select_to(&self, rows: Range<u64>) -> RowSelector {
+        let more = u64::from(rows.end == self.footer.rows());
+        RowSelector::select(count(rows.end - rows.start + more))
+    }
+
+    pub(crate) fn block(&self, batch: RecordBatch, has_texts: bool) -> Block {
+        let own = |column: &ArrayRef| own_bytes(&column.to_data(), has_texts);
+        let bytes = batch.columns().iter().map(own).sum();
+        Block { batch, held: self.plan.memory.take(bytes) }
+    }
+
+    /// A fault of the disk or the network is told apart from one of the file.
+    fn not_decoded(&self, error: ArrowError) -> Error {
+        match (self.source.failure_behind(&error), error) {
+            (Some(failure), _) => Error::io(&self.file, failure),
+            (None, ArrowError::ExternalError(cause)) => {
+                not_read(&self.file, ParquetError::External(cause))
+            }
+            (None, error) => damaged(&self.file, plain(&error.to_string())),
+        }
+    }
+}
+
+/// Skips so many rows.
+pub(crate) fn skip(rows: u64) -> RowSelector {
+    RowSelector::skip(count(rows))
+}
+
+/// No machine whose words are shorter gets to rows beyond.
+fn count(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
+}
+
 impl std::fmt::Debug for BatchReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BatchReader")
-            .field("file", &self.file)
+            .field("file", &self.reading.file)
             .field("batch_rows", &self.batch_rows)
             .field("rows_left", &self.rows_left)
             .finish_non_exhaustive()
@@ -166,65 +229,78 @@ impl BatchReader {
         let end = end.min(footer.rows());
         let whole = &footer.columns(plan.is_printed).schema;
         let schema = Arc::new(whole.project(columns).map_err(|error| damaged(file, error))?);
-        let pace = Pace { rows: plan.block_rows, small: 0, patience: PATIENCE };
-        let mut reader = Self {
+        let reading = Reading {
             file: file.to_owned(),
             footer,
             schema,
             source: Arc::new(Watched::new(source)),
             columns: columns.to_vec(),
             plan: plan.clone(),
-            pages: SharedPages::default(),
-            batch_rows: options.batch_rows.get(),
-            decoder: None,
-            pace,
-            block: None,
-            next_row: options.offset,
-            rows_left: end.saturating_sub(options.offset),
         };
-        let part = reader.part();
-        reader.source.expect(&reader.footer.column_chunks(part.groups.clone(), columns));
-        reader.start(part)?;
+        let rows = options.offset..end.max(options.offset);
+        let part = Part::of(&reading.footer, rows.clone());
+        reading.source.expect(&reading.footer.column_chunks(part.groups, columns));
+        let mut reader = Self::of_rows(&Arc::new(reading), rows, SharedPages::default());
+        reader.batch_rows = options.batch_rows.get();
+        reader.start()?;
         Ok(reader)
     }
 
-    fn part(&self) -> Part {
-        Part::of(&self.footer, self.next_row, self.rows_left)
+    /// Reads some rows of a file, and makes nothing for it before they are asked for.
+    pub(crate) fn of_rows(
+        reading: &Arc<Reading>,
+        rows: Range<u64>,
+        pages: SharedPages,
+    ) -> Self {
+        let plan = &reading.plan;
+        Self {
+            reading: Arc::clone(reading),
+            pages,
+            batch_rows: plan.block_rows,
+            decoder: None,
+            is_started: false,
+            pace: Pace { rows: plan.block_rows, small: 0, patience: PATIENCE },
+            block: None,
+            next_row: rows.start,
+            rows_left: rows.end - rows.start,
+        }
     }
 
     /// Makes a decoder for the rows that are left.
-    fn start(&mut self, part: Part) -> Result<(), Error> {
-        let plan = &self.plan;
-        let columns = self.footer.columns(plan.is_printed);
-        let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
-        let pages = Pages::new(
-            source,
-            &self.footer,
-            part.groups,
-            &self.columns,
-            (plan.is_printed, plan.pages_bytes),
+    fn start(&mut self) -> Result<(), Error> {
+        let (reading, rows) = (&self.reading, self.rows());
+        let part = Part::of(&reading.footer, rows.clone());
+        let pages = reading.pages(part.groups, 1);
+        let selected = vec![skip(part.skip), reading.select_to(rows)];
+        let plan = &reading.plan;
+        let bounds = Bounds::new(
             &plan.memory,
+            (self.pace.rows, plan.least_rows),
+            plan.block_bytes,
+            (!plan.is_printed, false),
         );
-        let rows = (self.pace.rows, plan.least_rows);
-        let bounds = Bounds::new(&plan.memory, rows, plan.block_bytes, !plan.is_printed);
-        let chosen = (columns, &self.columns[..]);
-        let decoder = guarded(|| {
-            Decoder::new(&pages, chosen, (part.skip, self.rows_left), self.pace.rows, bounds)
-        });
-        let decoder = decoder.map_err(|panic| damaged(&self.file, panic))?;
-        self.decoder = Some(decoder.map_err(|error| not_read(&self.file, error))?);
-        *lock(&self.pages) = Some(pages);
+        self.decoder = Some(reading.decoder((&pages, 0), selected, self.pace.rows, bounds)?);
+        (self.is_started, *lock(&self.pages)) = (true, Some(pages));
         Ok(())
+    }
+
+    /// The rows of the file that are left.
+    pub(crate) fn rows(&self) -> Range<u64> {
+        self.next_row..self.next_row + self.rows_left
+    }
+
+    pub(crate) fn reading(&self) -> &Arc<Reading> {
+        &self.reading
     }
 
     /// The chosen columns.
     pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+        &self.reading.schema
     }
 
     /// The footer of the file.
     pub fn footer(&self) -> &Footer {
-        &self.footer
+        &self.reading.footer
     }
 
     /// Its pages, to be read ahead by other threads.
@@ -232,13 +308,9 @@ impl BatchReader {
         Arc::clone(&self.pages)
     }
 
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
     /// Names the file in errors.
     pub fn file(&self) -> &str {
-        &self.file
+        &self.reading.file
     }
 
     /// The next batch, or `None` at the end of the rows.
@@ -279,16 +351,22 @@ impl BatchReader {
     fn check_end(&self) -> Result<(), Error> {
         match self.rows_left {
             0 => Ok(()),
-            left => Err(damaged(&self.file, format!("{left} rows of the footer are missing"))),
+            left => Err(damaged(&self.reading.file, format!("{left} rows of the footer are missing"))),
         }
     }
 
     fn decode(&mut self, number: u64) -> Result<Option<Block>, Error> {
-        if self.decoder.is_some() && self.pace.shrinks_for_text(&self.plan) {
+        if self.decoder.is_some() && self.pace.shrinks_for_text(&self.reading.plan) {
             self.restart(number)?;
         }
         loop {
-            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            let Some(decoder) = &mut self.decoder else {
+                if self.is_started {
+                    return Ok(None);
+                }
+                self.start()?;
+                continue;
+            };
             let decoded = guarded(|| decoder.next(number));
             if let Some(why) = decoder.bounds.given_up() {
                 self.pace.give_up(why);
@@ -296,19 +374,17 @@ impl BatchReader {
                 continue;
             }
             let has_texts = decoder.bounds.has_lengths();
-            let decoded = decoded.map_err(|panic| damaged(&self.file, panic))?;
-            let Some(batch) = decoded.map_err(|error| self.not_decoded(error))? else {
+            let decoded = decoded.map_err(|panic| damaged(&self.reading.file, panic))?;
+            let Some(batch) = decoded.map_err(|error| self.reading.not_decoded(error))? else {
                 self.decoder = None;
                 return Ok(None);
             };
-            let own = |column: &ArrayRef| own_bytes(&column.to_data(), has_texts);
-            let bytes = batch.columns().iter().map(own).sum();
-            let held = self.plan.memory.take(bytes);
-            self.count(batch.num_rows() as u64)?;
-            if self.pace.grows_after(bytes, &self.plan) {
+            let block = self.reading.block(batch, has_texts);
+            self.count(block.batch.num_rows() as u64)?;
+            if self.pace.grows_after(block.held.bytes(), &self.reading.plan) {
                 self.restart(number)?;
             }
-            return Ok(Some(Block { batch, _held: held }));
+            return Ok(Some(block));
         }
     }
 
@@ -316,26 +392,15 @@ impl BatchReader {
     fn restart(&mut self, number: u64) -> Result<(), Error> {
         self.decoder = None;
         *lock(&self.pages) = None;
-        self.plan.memory.wait_for_those_before(number);
-        self.start(self.part())
+        self.reading.plan.memory.wait_for_those_before(number);
+        self.start()
     }
 
     fn count(&mut self, rows: u64) -> Result<(), Error> {
-        let more = || damaged(&self.file, "it has more rows than its footer says");
+        let more = || damaged(&self.reading.file, "it has more rows than its footer says");
         self.rows_left = self.rows_left.checked_sub(rows).ok_or_else(more)?;
         self.next_row += rows;
         Ok(())
-    }
-
-    /// A fault of the disk or the network is told apart from one of the file.
-    fn not_decoded(&self, error: ArrowError) -> Error {
-        match (self.source.failure_behind(&error), error) {
-            (Some(failure), _) => Error::io(&self.file, failure),
-            (None, ArrowError::ExternalError(cause)) => {
-                not_read(&self.file, ParquetError::External(cause))
-            }
-            (None, error) => damaged(&self.file, plain(&error.to_string())),
-        }
     }
 
     /// Puts a block behind the rows that are left of the one before.
@@ -343,8 +408,8 @@ impl BatchReader {
         let block = match self.block.take() {
             Some((held, used)) if used < held.num_rows() => {
                 let tail = held.slice(used, held.num_rows() - used);
-                concat_batches(&self.schema, [&tail, &block])
-                    .map_err(|error| damaged(&self.file, error))?
+                concat_batches(&self.reading.schema, [&tail, &block])
+                    .map_err(|error| damaged(&self.reading.file, error))?
             }
             _ => block,
         };
@@ -355,7 +420,7 @@ impl BatchReader {
     /// Takes `rows` rows off the held block, without copying them.
     fn cut(&mut self, rows: usize) -> RecordBatch {
         let Some((block, used)) = &mut self.block else {
-            return RecordBatch::new_empty(Arc::clone(&self.schema));
+            return RecordBatch::new_empty(Arc::clone(&self.reading.schema));
         };
         let batch = block.slice(*used, rows);
         *used += rows;
@@ -428,21 +493,20 @@ impl Pace {
 }
 
 /// The row groups to read, and the rows to skip among theirs.
-struct Part {
-    groups: Range<usize>,
-    skip: u64,
+pub(crate) struct Part {
+    pub(crate) groups: Range<usize>,
+    pub(crate) skip: u64,
 }
 
 impl Part {
-    /// For `rows` rows from row `first` on.
-    fn of(footer: &Footer, first: u64, rows: u64) -> Self {
-        let end = first.saturating_add(rows);
+    /// For some rows of the file.
+    pub(crate) fn of(footer: &Footer, wanted: Range<u64>) -> Self {
         let mut part = Self { groups: 0..0, skip: 0 };
         let mut start = 0;
         for (index, rows) in footer.row_group_rows().enumerate() {
-            if start + rows > first && start < end {
+            if start + rows > wanted.start && start < wanted.end {
                 if part.groups.is_empty() {
-                    part = Self { groups: index..index, skip: first - start };
+                    part = Self { groups: index..index, skip: wanted.start - start };
                 }
                 part.groups.end = index + 1;
             }

@@ -29,6 +29,8 @@ pub(crate) struct Bounds {
     bytes_max: u64,
     /// Texts are copied out of their pages.
     copies_text: bool,
+    /// Even the first block gets no more than there is room for.
+    is_strict: bool,
     state: Mutex<State>,
 }
 
@@ -74,7 +76,7 @@ impl Bounds {
         memory: &Arc<Memory>,
         (rows, least_rows): (usize, usize),
         bytes_max: u64,
-        copies_text: bool,
+        (copies_text, is_strict): (bool, bool),
     ) -> Arc<Self> {
         Arc::new(Self {
             memory: Arc::clone(memory),
@@ -82,6 +84,7 @@ impl Bounds {
             least_rows: least_rows as u64,
             bytes_max,
             copies_text,
+            is_strict,
             state: Mutex::default(),
         })
     }
@@ -128,7 +131,8 @@ impl Bounds {
             return Ok(());
         }
         let mut state = lock(&self.state);
-        if state.decoded > 0 && self.memory.held() + cost > state.floor {
+        let is_over = state.decoded > 0 && self.memory.held() + cost > state.floor;
+        if is_over || self.is_strict {
             state.given_up = Some(GivenUp::NoRoom);
             return Err(damage("there is no room for a page"));
         }

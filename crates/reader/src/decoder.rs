@@ -16,20 +16,23 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use crate::bounds::Bounds;
 use crate::footer::Columns;
 use crate::memory::Held;
-use crate::pages::{Chunk, Leaf, Pages, Slot};
+use crate::pages::{Chunk, Leaf, PageRows, Pages, Slot};
 
 /// Decodes rows of the row groups of [`Pages`].
 pub(crate) struct Decoder {
     reader: ParquetRecordBatchReader,
     pub(crate) bounds: Arc<Bounds>,
+    pages: Arc<Pages>,
+    lane: usize,
 }
 
 impl Decoder {
-    /// For `rows` rows after the first `skip` of those of `pages`.
+    /// For the `selected` rows of `pages`, in blocks of `block_rows`. What begins in a lane belongs to its
+    /// decoder.
     pub(crate) fn new(
-        pages: &Arc<Pages>,
+        (pages, lane): (&Arc<Pages>, usize),
         columns: (&Columns, &[usize]),
-        (skip, rows): (u64, u64),
+        mut selected: Vec<RowSelector>,
         block_rows: usize,
         bounds: Arc<Bounds>,
     ) -> Result<Self> {
@@ -39,20 +42,15 @@ impl Decoder {
         let fields = columns.schema.fields();
         let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(fields))?;
         let groups =
-            Groups { pages: Arc::clone(pages), metadata: &columns.parquet, bounds: &bounds };
-        let too_many =
-            |_| ParquetError::General("more rows than this machine can count".to_owned());
-        let selection = RowSelection::from(vec![
-            RowSelector::skip(usize::try_from(skip).map_err(too_many)?),
-            RowSelector::select(usize::try_from(rows).map_err(too_many)?),
-        ]);
-        let is_all = skip == 0 && groups.num_rows() as u64 == rows;
-        let selection = (!is_all).then_some(selection);
+            Groups { pages: Arc::clone(pages), lane, metadata: &columns.parquet, bounds: &bounds };
+        selected.retain(|rows| rows.row_count > 0);
+        let is_all = matches!(selected[..], [one] if !one.skip && one.row_count >= groups.num_rows());
+        let selection = (!is_all).then(|| RowSelection::from(selected));
         let block_rows = block_rows.min(groups.num_rows().max(1));
         let reader = ParquetRecordBatchReader::try_new_with_row_groups(
             &levels, &groups, block_rows, selection,
         )?;
-        Ok(Self { reader, bounds })
+        Ok(Self { reader, bounds, pages: Arc::clone(pages), lane })
     }
 
     /// The next rows, which are block number `block`.
@@ -74,9 +72,16 @@ impl Decoder {
     }
 }
 
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        self.pages.leave(self.lane);
+    }
+}
+
 /// Some row groups of a file, for the `parquet` crate.
 struct Groups<'a> {
     pages: Arc<Pages>,
+    lane: usize,
     metadata: &'a ParquetMetaData,
     bounds: &'a Arc<Bounds>,
 }
@@ -95,6 +100,7 @@ impl RowGroups for Groups<'_> {
         let leaf = found.ok_or_else(|| ParquetError::General("a column is missing".to_owned()))?;
         Ok(Box::new(ColumnChunks {
             pages: Arc::clone(&self.pages),
+            lane: self.lane,
             leaf: Arc::new(leaf.clone()),
             bounds: Arc::clone(self.bounds),
             next_group: self.pages.groups().start,
@@ -114,6 +120,7 @@ impl RowGroups for Groups<'_> {
 /// The chunks of one column, one after the other.
 struct ColumnChunks {
     pages: Arc<Pages>,
+    lane: usize,
     leaf: Arc<Leaf>,
     bounds: Arc<Bounds>,
     next_group: usize,
@@ -131,10 +138,12 @@ impl Iterator for ColumnChunks {
         Some(Ok(Box::new(ChunkPages {
             chunk: self.pages.open(group, self.leaf.number),
             pages: Arc::clone(&self.pages),
+            lane: self.lane,
             leaf: Arc::clone(&self.leaf),
             bounds: Arc::clone(&self.bounds),
             group,
             next: 0,
+            is_at_row: true,
             skipped_dictionary: None,
             dictionary: None,
             lengths: None,
@@ -148,12 +157,15 @@ impl PageIterator for ColumnChunks {}
 /// Hands the `parquet` crate the pages of one column chunk.
 struct ChunkPages {
     pages: Arc<Pages>,
+    lane: usize,
     chunk: Arc<Chunk>,
     leaf: Arc<Leaf>,
     bounds: Arc<Bounds>,
     group: usize,
     /// The number of the next page.
     next: usize,
+    /// The decoder knows that the next page starts with a row.
+    is_at_row: bool,
     skipped_dictionary: Option<Arc<Slot>>,
     /// What its dictionary takes once it is decoded, and the lengths of its texts.
     dictionary: Option<Held>,
@@ -169,7 +181,34 @@ impl ChunkPages {
 
     fn go_on(&mut self) {
         self.next += 1;
-        self.chunk.pass(self.next, &self.pages);
+        self.chunk.pass(self.lane, self.next);
+    }
+
+    /// What the decoder is told of the next page. Where several lanes skip most pages of lists, it is worth
+    /// looking into the page for its rows, which must all end there.
+    fn metadata(&self, slot: &Slot) -> Result<PageMetadata> {
+        let mut metadata = slot.header.metadata(self.leaf.levels);
+        if metadata.num_rows.is_none() && !metadata.is_dict && self.is_at_row {
+            let rows = self.page_rows(slot);
+            let is_whole = rows.is_some() && self.starts_a_row_at(self.next + 1)?;
+            let rows = rows.filter(|rows| is_whole && rows.starts_a_row);
+            metadata.num_rows = rows.and_then(|rows| usize::try_from(rows.count).ok());
+        }
+        Ok(metadata)
+    }
+
+    fn page_rows(&self, slot: &Slot) -> Option<PageRows> {
+        if !self.pages.is_shared() {
+            return None;
+        }
+        self.chunk.rows(slot, self.leaf.levels, &self.pages)
+    }
+
+    /// Whether a row is known to start with page `number`, or with the end of the chunk.
+    fn starts_a_row_at(&self, number: usize) -> Result<bool> {
+        let Some(slot) = self.chunk.slot(number, &self.pages)? else { return Ok(true) };
+        Ok(slot.header.starts_a_row()
+            || self.page_rows(&slot).is_some_and(|rows| rows.starts_a_row))
     }
 
     fn read(&mut self, slot: &Slot) -> Result<Page> {
@@ -210,7 +249,7 @@ impl ChunkPages {
 
 impl Drop for ChunkPages {
     fn drop(&mut self) {
-        self.pages.close(self.group, self.leaf.number);
+        self.pages.close(self.lane, self.group, self.leaf.number);
     }
 }
 
@@ -235,7 +274,11 @@ impl PageReader for ChunkPages {
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        Ok(self.slot()?.map(|slot| slot.header.metadata(self.leaf.levels)))
+        let Some(slot) = self.slot()? else {
+            self.check_rows()?;
+            return Ok(None);
+        };
+        self.metadata(&slot).map(Some)
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
@@ -243,9 +286,9 @@ impl PageReader for ChunkPages {
             if slot.header.is_dictionary() {
                 self.skipped_dictionary = Some(slot);
             } else {
-                let rows = slot.header.metadata(self.leaf.levels);
+                let page = self.metadata(&slot)?;
                 let is_flat = self.leaf.levels.rep == 0;
-                let rows = rows.num_rows.or(rows.num_levels.filter(|_| is_flat));
+                let rows = page.num_rows.or(page.num_levels.filter(|_| is_flat));
                 self.rows = self.rows.zip(rows).map(|(a, b)| a + b as u64);
             }
             self.go_on();
@@ -254,7 +297,8 @@ impl PageReader for ChunkPages {
     }
 
     fn at_record_boundary(&mut self) -> Result<bool> {
-        Ok(self.slot()?.is_none_or(|slot| slot.header.starts_a_row()))
+        self.is_at_row = self.starts_a_row_at(self.next)?;
+        Ok(self.is_at_row)
     }
 
     fn supports_deferred_dictionary(&self) -> bool {

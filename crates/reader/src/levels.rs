@@ -26,6 +26,13 @@ pub(crate) fn count(
     Some(found)
 }
 
+/// The first of the levels, none higher than one.
+pub(crate) fn first(mut bytes: &[u8]) -> Option<u8> {
+    let header = run_header(&mut bytes)?;
+    let first = take(&mut bytes, 1)?[0];
+    (header > 1).then_some(first & 1)
+}
+
 /// How many rows begin among the first `values` levels.
 pub(crate) fn rows(bytes: &[u8], max: i16, values: u32) -> Option<u32> {
     if max != 1 {

@@ -49,6 +49,7 @@ mod guard;
 mod ipc;
 mod json;
 mod jsonl;
+mod lanes;
 mod levels;
 mod memory;
 mod names;
@@ -61,6 +62,10 @@ mod schema;
 mod sink;
 mod source;
 mod thrift;
+#[cfg(feature = "trace")]
+pub mod trace;
+#[cfg(not(feature = "trace"))]
+mod trace;
 mod write;
 
 // Depended on for its `std` feature alone: without it parquet validates text without CPU detection.

@@ -40,6 +40,28 @@ const THREAD_COLUMN_BYTES: u64 = 6 << 10;
 /// Bytes of pages that are held ready for the decoder, if the budget has room for so many.
 const PAGES_BYTES_MAX: u64 = 4 << 20;
 
+/// With fewer threads one decoder keeps all of them busy.
+const LANES_FROM_THREADS: u64 = 4;
+
+const LANES_MAX: u64 = 8;
+
+/// The `parquet` crate decodes all rows to choose among them if those that are skipped and read are fewer than
+/// 32 on average.
+const LANE_RUN_ROWS_MIN: u64 = 64;
+
+/// The part of the memory that is kept for what decoders take by themselves.
+const LANES_SHARE: u64 = 3;
+
+/// Pages are shared, and most have no dictionary of which each decoder has its own values: so many take as much
+/// as one in each decoder.
+const LANE_PAGES: u64 = 4;
+
+/// What a column takes of each decoder: buffers, and a part of a dictionary.
+const LANE_COLUMN_BYTES: u64 = 64 << 10;
+
+/// What a block takes in its decoder, its levels among it.
+const LANE_BLOCKS: u64 = 3;
+
 /// A block that would decode to more is cut, however much room there is.
 const BLOCK_BYTES_MAX: u64 = 8 << 20;
 
@@ -50,6 +72,8 @@ const TEXT_BYTES_MAX: u64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) threads: NonZeroUsize,
+    /// Decoders that work at the same time.
+    pub(crate) lanes: usize,
     /// Rows of a block: a whole number of batches, or a part of one where rows are wide.
     pub(crate) block_rows: usize,
     /// No block has fewer, except for what no batch could hold.
@@ -97,16 +121,25 @@ impl Plan {
         let threads = threads.min(rows.div_ceil(block_rows).max(1));
         // The first is there anyway.
         let limit = bytes.saturating_sub((threads - 1) * thread_bytes);
+        let lane_bytes = footer.page_bytes(columns) / LANE_PAGES
+            + columns.len() as u64 * LANE_COLUMN_BYTES
+            + LANE_BLOCKS * block_rows.saturating_mul(row_bytes);
+        let lanes = lanes(threads, rows / block_rows, block_rows, limit / LANES_SHARE / lane_bytes.max(1));
+        // As many blocks are decoded at a time, or one that only its turn brings.
+        let decoders = if lanes > 1 { lanes as u64 } else { threads };
+        // A page is kept until all lanes are past it.
+        let pages_bytes = PAGES_BYTES_MAX * (lanes as u64).div_ceil(2);
         Self {
             threads: usize::try_from(threads)
                 .ok()
                 .and_then(NonZeroUsize::new)
                 .unwrap_or(NonZeroUsize::MIN),
+            lanes,
             block_rows: usize::try_from(block_rows).unwrap_or(usize::MAX),
             least_rows: 1,
-            block_bytes: (limit / 4 / threads).min(BLOCK_BYTES_MAX),
+            block_bytes: (limit / 4 / decoders).min(BLOCK_BYTES_MAX),
             text_bytes: (limit / 4 / threads).min(TEXT_BYTES_MAX),
-            pages_bytes: if threads > 1 { PAGES_BYTES_MAX.min(left / 8) } else { 0 },
+            pages_bytes: if threads > 1 { pages_bytes.min(left / 8) } else { 0 },
             is_printed: true,
             memory: Memory::new(limit),
         }
@@ -135,6 +168,16 @@ impl Plan {
         let block_rows = plan.block_rows.min(within.block_rows);
         Self { block_rows, is_printed: false, ..within }
     }
+}
+
+/// How many decoders work at the same time. Each skips what the others decode, which takes time too, so there is
+/// one for every two threads, from four threads on.
+fn lanes(threads: u64, blocks: u64, block_rows: u64, fitting: u64) -> usize {
+    let lanes = (threads / 2).min(LANES_MAX).min(blocks).min(fitting).max(1);
+    if threads < LANES_FROM_THREADS || lanes * block_rows < LANE_RUN_ROWS_MIN {
+        return 1;
+    }
+    usize::try_from(lanes).unwrap_or(1)
 }
 
 /// What a value or a page took although the budget had no room for it.
@@ -260,6 +303,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Counts another number instead.
     pub(crate) fn set(&mut self, bytes: u64) {
         if bytes > self.bytes {

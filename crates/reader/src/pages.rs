@@ -1,6 +1,9 @@
 //! The pages of the chosen column chunks: read and decompressed once, by whoever wants them first, and shared
 //! by all that decode.
 //!
+//! Each decoder is a lane and has its own place in every chunk. A page is kept until all lanes are past it; a
+//! lane that ends counts as past everything.
+//!
 //! Reading and decompressing are a third of decoding or more, and can be done by threads that have nothing
 //! better to do: for the chunks that are being decoded, and for those of the next two row groups, since small
 //! row groups have one page a column. A decoder that finds its page not ready reads it itself, so nothing
@@ -13,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufReader};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use bytes::Bytes;
 use parquet::errors::Result;
@@ -21,10 +24,12 @@ use parquet::errors::Result;
 use crate::codec;
 use crate::footer::{self, Footer};
 use crate::guard::{guarded, lock};
-use crate::memory::{Held, Memory};
+use crate::levels;
+use crate::memory::{Held, Memory, Plan};
 use crate::page::{Header, Kind, MaxLevels, damage};
 use crate::row_groups::Chunk as Place;
 use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
+use crate::trace::{self, need, task};
 
 /// Pages of a column chunk that may be ready at a time.
 const PAGES_AHEAD: usize = 4;
@@ -53,12 +58,14 @@ pub(crate) struct Pages {
     memory: Arc<Memory>,
     /// Nothing is read ahead while this many bytes are ready.
     ready_bytes_max: u64,
-    ready_bytes: AtomicU64,
+    ready_bytes: Arc<AtomicU64>,
+    is_shared: bool,
     chunks: Mutex<Chunks>,
 }
 
-#[derive(Default)]
 struct Chunks {
+    /// Where each lane starts in a chunk that is opened now: behind its end if the lane has ended.
+    starts: Vec<usize>,
     /// By row group and leaf.
     open: BTreeMap<(usize, usize), Arc<Chunk>>,
     /// The first row group whose chunks no decoder has come to.
@@ -88,10 +95,10 @@ impl Pages {
         footer: &Footer,
         groups: Range<usize>,
         columns: &[usize],
-        (is_printed, ready_bytes_max): (bool, u64),
-        memory: &Arc<Memory>,
+        (plan, lanes): (&Plan, usize),
     ) -> Arc<Self> {
-        let first = groups.start;
+        let (first, ready_bytes_max, is_printed) =
+            (groups.start, plan.pages_bytes, plan.is_printed);
         let leaves = footer::leaves(footer, columns, is_printed);
         let ready_bytes_max = if leaves.len() > LEAVES_AHEAD_MAX { 0 } else { ready_bytes_max };
         Arc::new(Self {
@@ -99,10 +106,12 @@ impl Pages {
             leaves,
             footer: footer.clone(),
             groups,
-            memory: Arc::clone(memory),
+            memory: Arc::clone(&plan.memory),
             ready_bytes_max,
-            ready_bytes: AtomicU64::new(0),
+            ready_bytes: Arc::default(),
+            is_shared: lanes > 1,
             chunks: Mutex::new(Chunks {
+                starts: vec![0; lanes],
                 open: BTreeMap::new(),
                 next_group: first,
                 leaves_there: 0,
@@ -152,12 +161,21 @@ impl Pages {
             return Vec::new();
         }
         chunks.next_ahead = group + 1;
-        let opened = self.leaves.iter().map(|leaf| {
-            // All of its rows are wanted, those at the start too.
-            let chunk = Chunk::new(self.footer.groups().chunk(group, leaf.number), true);
-            Arc::clone(chunks.open.entry((group, leaf.number)).or_insert(chunk))
-        });
-        opened.collect()
+        // All of its rows are wanted, those at the start too.
+        self.leaves.iter().map(|leaf| self.chunk(&mut chunks, group, leaf.number, true)).collect()
+    }
+
+    fn chunk(
+        &self,
+        chunks: &mut Chunks,
+        group: usize,
+        leaf: usize,
+        is_wanted: bool,
+    ) -> Arc<Chunk> {
+        let Chunks { open, starts, .. } = chunks;
+        let place = || self.footer.groups().chunk(group, leaf);
+        let new = || Chunk::new(place(), starts.clone(), is_wanted);
+        Arc::clone(open.entry((group, leaf)).or_insert_with(new))
     }
 
     /// The chunk that a decoder comes to.
@@ -167,16 +185,33 @@ impl Pages {
             (chunks.next_group, chunks.leaves_there) = (group + 1, 0);
         }
         chunks.leaves_there += usize::from(chunks.next_group == group + 1);
-        let new = || Chunk::new(self.footer.groups().chunk(group, leaf), false);
-        Arc::clone(chunks.open.entry((group, leaf)).or_insert_with(new))
+        self.chunk(&mut chunks, group, leaf, false)
     }
 
-    /// No decoder needs the chunk any more.
-    pub(crate) fn close(&self, group: usize, leaf: usize) {
-        let closed = lock(&self.chunks).open.remove(&(group, leaf));
-        if let Some(chunk) = closed {
-            chunk.pass(usize::MAX, self);
+    /// The decoder of a lane needs the chunk no more.
+    pub(crate) fn close(&self, lane: usize, group: usize, leaf: usize) {
+        let chunk = lock(&self.chunks).open.get(&(group, leaf)).map(Arc::clone);
+        if chunk.is_some_and(|chunk| chunk.pass(lane, usize::MAX)) {
+            lock(&self.chunks).open.remove(&(group, leaf));
         }
+    }
+
+    /// The decoder of a lane has ended.
+    pub(crate) fn leave(&self, lane: usize) {
+        let mut chunks = lock(&self.chunks);
+        if let Some(start) = chunks.starts.get_mut(lane) {
+            *start = usize::MAX;
+        }
+        let open: Vec<(usize, usize)> = chunks.open.keys().copied().collect();
+        drop(chunks);
+        for (group, leaf) in open {
+            self.close(lane, group, leaf);
+        }
+    }
+
+    /// Whether several lanes want each page.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 }
 
@@ -194,6 +229,8 @@ struct State {
     /// Pages from number `first` on whose headers were read.
     slots: VecDeque<Arc<Slot>>,
     first: usize,
+    /// The page that each lane wants next; the first of them is `first`.
+    lanes: Vec<usize>,
     /// A decoder is past the rows that it may have to skip, so that all that follows is wanted.
     is_wanted: bool,
     /// There is nothing behind that could be read ahead.
@@ -206,21 +243,33 @@ pub(crate) struct Slot {
     /// Where its bytes are in the file.
     place: Range<u64>,
     ready: Mutex<Option<Ready>>,
+    rows: OnceLock<Option<PageRows>>,
 }
 
-/// A page that was read ahead.
+/// The bytes of a page, counted as long as they are there for whoever wants them.
 struct Ready {
     bytes: Bytes,
     length: u64,
+    counter: Arc<AtomicU64>,
+}
+
+/// What the repetition levels of a page say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageRows {
+    /// Rows that begin in it.
+    pub(crate) count: u64,
+    /// The first value begins a row.
+    pub(crate) starts_a_row: bool,
 }
 
 impl Chunk {
-    fn new(place: Place, is_wanted: bool) -> Arc<Self> {
+    fn new(place: Place, lanes: Vec<usize>, is_wanted: bool) -> Arc<Self> {
         let state = State {
             rest: place.bytes(),
             values_left: place.values(),
             slots: VecDeque::new(),
             first: 0,
+            lanes,
             is_wanted,
             is_stuck: false,
         };
@@ -237,27 +286,56 @@ impl Chunk {
         lock(&self.state).is_wanted = true;
     }
 
-    /// The decoder is past the pages before `number`.
-    pub(crate) fn pass(&self, number: usize, pages: &Pages) {
+    /// The decoder of a lane is past the pages before `number`; whether those of all lanes are past all.
+    pub(crate) fn pass(&self, lane: usize, number: usize) -> bool {
         let mut state = lock(&self.state);
-        let count = number.saturating_sub(state.first).min(state.slots.len());
-        // Nothing is read ahead of what is closed.
-        state.first = if number == usize::MAX { number } else { state.first + count };
+        if let Some(at) = state.lanes.get_mut(lane) {
+            *at = number.max(*at);
+        }
+        let first = state.lanes.iter().copied().min().unwrap_or(usize::MAX);
+        let count = first.saturating_sub(state.first).min(state.slots.len());
+        state.first = first;
         let passed: Vec<Arc<Slot>> = state.slots.drain(..count).collect();
         drop(state);
-        for slot in passed {
-            slot.discard(pages);
-        }
+        drop(passed);
+        first == usize::MAX
     }
 
     /// The bytes of a page: those that are ready, or else read now.
     pub(crate) fn bytes(&self, slot: &Slot, pages: &Pages) -> Result<Bytes> {
+        need(slot.place.start);
         let mut ready = lock(&slot.ready);
-        if let Some(ready) = ready.take() {
-            pages.ready_bytes.fetch_sub(ready.length, Ordering::Relaxed);
-            return Ok(ready.bytes);
+        if !pages.is_shared() {
+            return match ready.take() {
+                Some(ready) => Ok(ready.bytes.clone()),
+                None => slot.read(self.codec, pages),
+            };
         }
-        slot.read(self.codec, pages)
+        if let Some(ready) = &*ready {
+            return Ok(ready.bytes.clone());
+        }
+        let bytes = slot.read(self.codec, pages)?;
+        *ready = Some(Ready::new(bytes.clone(), &pages.ready_bytes));
+        Ok(bytes)
+    }
+
+    /// What the repetition levels of a page say, if they can be told from the page alone and there is room for
+    /// it. Whatever is wrong with the page is found when it is decoded.
+    pub(crate) fn rows(&self, slot: &Slot, levels: MaxLevels, pages: &Pages) -> Option<PageRows> {
+        if levels.rep != 1 {
+            return None;
+        }
+        let count = || {
+            let bytes = self.bytes(slot, pages).ok()?;
+            let count = slot.header.rows(&bytes, levels)?;
+            let starts_a_row = levels::first(slot.header.rep_levels(&bytes)?)? == 0;
+            Some(PageRows { count, starts_a_row })
+        };
+        if slot.rows.get().is_none() && !slot.is_ready() && !pages.memory.has_room(self.cost(slot))
+        {
+            return None;
+        }
+        *slot.rows.get_or_init(count)
     }
 
     /// Bytes that reading a page takes.
@@ -270,8 +348,8 @@ impl Chunk {
 
     /// Reads the first page from the decoder's on that is not ready and that nobody reads.
     fn read_ahead(&self, pages: &Pages) -> bool {
-        let Some(first) = self.first_wanted() else { return false };
-        (first..first + PAGES_AHEAD).any(|number| {
+        let Some(mut wanted) = self.wanted() else { return false };
+        wanted.any(|number| {
             let found = guarded(|| self.slot(number, pages));
             let Ok(Ok(Some(slot))) = found else {
                 // The end, or an error that the decoder finds by itself when it comes here.
@@ -294,9 +372,11 @@ impl Chunk {
         state.rest.is_empty() || state.is_stuck
     }
 
-    fn first_wanted(&self) -> Option<usize> {
+    /// The numbers of the pages that may be read: those that some lane has not come to, and some more.
+    fn wanted(&self) -> Option<Range<usize>> {
         let state = lock(&self.state);
-        (state.is_wanted && !state.is_stuck).then_some(state.first)
+        let last = state.lanes.iter().copied().filter(|&at| at < usize::MAX).max()?;
+        (state.is_wanted && !state.is_stuck).then(|| state.first..last + PAGES_AHEAD)
     }
 
     /// The decoder may have gone on since the slot was found. It does not take this page as long as the lock
@@ -306,19 +386,43 @@ impl Chunk {
     }
 
     fn fill(&self, slot: &Slot, ready: &mut Option<Ready>, pages: &Pages) -> bool {
-        let (length, cost) = (slot.header.uncompressed_bytes as u64, self.cost(slot));
-        let before = pages.ready_bytes.fetch_add(length, Ordering::Relaxed);
-        let has_room = before + length <= pages.ready_bytes_max && pages.memory.has_room(cost);
-        let bytes =
-            if has_room { guarded(|| slot.read(self.codec, pages)) } else { Ok(Err(damage(""))) };
-        if let Ok(Ok(bytes)) = bytes {
-            *ready = Some(Ready { bytes, length });
-            return true;
+        let length = slot.header.uncompressed_bytes as u64;
+        // Counted before it is read, as others read meanwhile.
+        let mut filling = Ready::new(Bytes::new(), &pages.ready_bytes);
+        let before = filling.count(length);
+        let has_room =
+            before + length <= pages.ready_bytes_max && pages.memory.has_room(self.cost(slot));
+        if !has_room {
+            return false;
         }
-        pages.ready_bytes.fetch_sub(length, Ordering::Relaxed);
-        // A damaged page must not be noticed before it is asked for.
-        lock(&self.state).is_stuck |= has_room;
-        false
+        let Ok(Ok(bytes)) = guarded(|| slot.read(self.codec, pages)) else {
+            // A damaged page must not be noticed before it is asked for.
+            lock(&self.state).is_stuck = true;
+            return false;
+        };
+        filling.bytes = bytes;
+        *ready = Some(filling);
+        true
+    }
+}
+
+impl Ready {
+    fn new(bytes: Bytes, counter: &Arc<AtomicU64>) -> Self {
+        let length = bytes.len() as u64;
+        counter.fetch_add(length, Ordering::Relaxed);
+        Self { bytes, length, counter: Arc::clone(counter) }
+    }
+
+    /// Counts more bytes; returns those that all have without them.
+    fn count(&mut self, more: u64) -> u64 {
+        self.length += more;
+        self.counter.fetch_add(more, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.length, Ordering::Relaxed);
     }
 }
 
@@ -355,7 +459,8 @@ impl State {
             self.values_left = self.values_left.map(|left| left.saturating_sub(header.values()));
             self.rest.start = end;
             if !matches!(header.kind, Kind::Other) {
-                return Ok(Some(Slot { header, place: start..end, ready: Mutex::default() }));
+                let (ready, rows) = (Mutex::default(), OnceLock::new());
+                return Ok(Some(Slot { header, place: start..end, ready, rows }));
             }
         }
         Ok(None)
@@ -387,15 +492,13 @@ impl Slot {
         lock(&self.ready).is_some()
     }
 
-    /// Drops what is ready and not wanted.
-    fn discard(&self, pages: &Pages) {
-        if let Some(ready) = lock(&self.ready).take() {
-            pages.ready_bytes.fetch_sub(ready.length, Ordering::Relaxed);
-        }
-    }
-
     /// Reads and decompresses the page.
     fn read(&self, codec: i32, pages: &Pages) -> Result<Bytes> {
+        let length = self.header.uncompressed_bytes as u64;
+        task(trace::Kind::Page, self.place.start, length, || self.read_whole(codec, pages))
+    }
+
+    fn read_whole(&self, codec: i32, pages: &Pages) -> Result<Bytes> {
         let header = &self.header;
         if self.is_streamed(codec) {
             return self.read_streamed(codec, pages);

@@ -16,7 +16,9 @@ use crate::batch::{BatchReader, Block, SharedPages};
 use crate::error::Error;
 use crate::guard::lock;
 use crate::jsonl::{Counts, JsonLines, Rows};
+use crate::lanes::Lanes;
 use crate::memory::{BLOCKS_AHEAD, Excess, ExcessKind, Held, Memory};
+use crate::trace::{Kind, started, task};
 
 /// The room that a text gets at a time.
 const TEXT_STEP_BYTES: usize = 1 << 18;
@@ -46,19 +48,26 @@ type Hand<'a> = dyn FnMut(Text<'_>) -> Result<ControlFlow<()>, Error> + Send + '
 pub(crate) fn encode(
     reader: BatchReader,
     lines: &JsonLines,
-    first_row: u64,
     threads: NonZeroUsize,
     hand: &mut Hand<'_>,
 ) -> Result<(), Error> {
+    let plan = &reader.reading().plan;
+    let lanes = (plan.lanes > 1).then(|| Lanes::of(&reader));
     let work = Work {
         file: reader.file().to_owned(),
-        pages: reader.pages(),
-        memory: Arc::clone(&reader.plan().memory),
-        text_bytes: reader.plan().text_bytes,
+        pages: lanes.as_ref().map_or_else(|| reader.pages(), Lanes::pages),
+        memory: Arc::clone(&plan.memory),
+        text_bytes: plan.text_bytes,
         lines,
         // Those that wait, and one more with each thread.
         blocks_ahead: (BLOCKS_AHEAD - 1) * threads.get() as u64 + 1,
-        input: Mutex::new(Input { reader, next: 0, row: first_row, is_done: false }),
+        input: Mutex::new(Input {
+            next: 0,
+            row: reader.rows().start,
+            reader: lanes.is_none().then_some(reader),
+            is_done: false,
+        }),
+        lanes,
         turn: Mutex::new(Turn {
             next: 0,
             waiting: BTreeMap::new(),
@@ -70,7 +79,7 @@ pub(crate) fn encode(
         turned: Condvar::new(),
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.get() {
+        for _ in 1..started(threads.get()) {
             scope.spawn(|| work.run());
         }
         work.run();
@@ -86,6 +95,9 @@ struct Work<'a, 'h> {
     text_bytes: u64,
     lines: &'a JsonLines,
     blocks_ahead: u64,
+    /// Several decoders, if there are threads for them.
+    lanes: Option<Lanes>,
+    /// The one decoder of what the lanes leave.
     input: Mutex<Input>,
     turn: Mutex<Turn<'a, 'h>>,
     /// Told when the turn goes to another block.
@@ -93,7 +105,8 @@ struct Work<'a, 'h> {
 }
 
 struct Input {
-    reader: BatchReader,
+    /// Made once the lanes are done.
+    reader: Option<BatchReader>,
     /// The number of the next block.
     next: u64,
     /// Its first row in the file.
@@ -106,7 +119,8 @@ struct Taken {
     number: u64,
     /// Its first row in the file.
     row: u64,
-    block: Result<Block, Error>,
+    /// `None` if its lane could not decode it.
+    block: Option<Result<Block, Error>>,
 }
 
 /// The text of a block, or of the rest of it.
@@ -134,7 +148,13 @@ impl Work<'_, '_> {
         let guard = EndOnPanic(self);
         let mut text = Vec::new();
         while let Some(Taken { number, row, block }) = self.take() {
-            let encoded = block.and_then(|block| self.encode(number, &block, row, text));
+            let encoded = match block {
+                Some(block) => block.and_then(|block| {
+                    let encode = || self.encode(number, &block, row, text);
+                    task(Kind::Encode, number, 0, encode)
+                }),
+                None => self.encode_alone(number, row, text),
+            };
             match self.pass_on(number, encoded) {
                 Some(spare) => text = spare,
                 None => break,
@@ -156,13 +176,7 @@ impl Work<'_, '_> {
         let bound = self.lines.bind(batch);
         let mut bound = bound.map_err(|error| error.in_file(&self.file, row))?;
         let text_like = (number == 0).then(|| bound.text_like_columns(batch.num_rows()));
-        let mut encoded = Encoded {
-            held: self.memory.take(text.capacity() as u64),
-            text,
-            rows: 0,
-            counts: Counts::default(),
-            text_like,
-        };
+        let mut encoded = Encoded { text_like, ..Encoded::new(text, &self.memory) };
         let mut start = 0;
         while start < batch.num_rows() {
             let likely = self.likely_bytes(&bound, start..batch.num_rows());
@@ -186,6 +200,21 @@ impl Work<'_, '_> {
                 self.memory.exceed(Excess { column, kind: ExcessKind::Row, bytes });
             }
             start = end;
+        }
+        Ok(encoded)
+    }
+
+    /// The rest of the text of a block that its lane could not decode: with a reader of its own, when its turn
+    /// comes.
+    fn encode_alone(&self, number: u64, mut row: u64, text: Vec<u8>) -> Result<Encoded, Error> {
+        self.memory.wait_for_those_before(number);
+        let mut encoded = Encoded::new(text, &self.memory);
+        let Some(lanes) = &self.lanes else { return Ok(encoded) };
+        let mut reader = lanes.reader_of(number);
+        while let Some(block) = reader.next_block(number)? {
+            encoded = self.encode(number, &block, row, encoded.text)?;
+            row += block.batch.num_rows() as u64;
+            self.hand_on_rows(number, &mut encoded)?;
         }
         Ok(encoded)
     }
@@ -232,38 +261,59 @@ impl Work<'_, '_> {
 
     /// The next block, or `None` at the end.
     fn take(&self) -> Option<Taken> {
-        let mut input = self.input();
-        if input.is_done {
+        let lane = self.lanes.as_ref().and_then(|lanes| {
+            let number = lanes.begin()?;
+            self.wait_for_room(number);
+            let mut lane = self.lock_or_read_ahead(lanes.of_block(number)?);
+            let (number, block) = lanes.next(&mut lane);
+            Some(Taken { number, row: lanes.rows_of(number).start, block: block.map(Ok) })
+        });
+        lane.or_else(|| self.take_from_one())
+    }
+
+    fn take_from_one(&self) -> Option<Taken> {
+        let mut input = self.lock_or_read_ahead(&self.input);
+        let Input { reader, next, row, is_done } = &mut *input;
+        if *is_done {
             return None;
         }
-        let number = input.next;
-        // What is in flight is waited for if there is no room: by the decoder, which knows how much it needs.
+        if let (None, Some(lanes)) = (&reader, &self.lanes) {
+            let (first, rest) = lanes.reader_of_rest();
+            (*next, *row, *is_done) = (first, rest.rows().start, rest.rows().is_empty());
+            *reader = Some(rest);
+        }
+        let (number, first_row) = (*next, *row);
+        self.wait_for_room(number);
+        let reader = reader.as_mut().filter(|_| !*is_done)?;
+        let block = task(Kind::Decode, number, 0, || reader.next_block(number).transpose());
+        *is_done = !matches!(block, Some(Ok(_)));
+        let block = block?;
+        self.memory.begin(number);
+        *next += 1;
+        *row += block.as_ref().map_or(0, |block| block.batch.num_rows() as u64);
+        Some(Taken { number, row: first_row, block: Some(block) })
+    }
+
+    /// What is in flight is waited for if there is no room. How much more there must be knows the decoder.
+    fn wait_for_room(&self, number: u64) {
         if !self.memory.has_room(0) {
             self.memory.wait_for_those_before(number);
         }
-        let block = input.reader.next_block(number).transpose();
-        input.is_done = !matches!(block, Some(Ok(_)));
-        let block = block?;
-        self.memory.begin(number);
-        let row = input.row;
-        input.next += 1;
-        input.row += block.as_ref().map_or(0, |block| block.batch.num_rows() as u64);
-        Some(Taken { number, row, block })
     }
 
-    /// The reader, once the pages that it is about to decode are there. A thread that would wait for
-    /// it reads pages ahead instead.
-    fn input(&self) -> MutexGuard<'_, Input> {
+    /// A decoder, once the pages that it is about to decode are there. A thread that would wait for it reads
+    /// pages ahead instead.
+    fn lock_or_read_ahead<'m, T>(&self, decoder: &'m Mutex<T>) -> MutexGuard<'m, T> {
         loop {
             let pages = lock(&self.pages).clone();
             if pages.is_some_and(|pages| pages.read_one()) {
                 continue;
             }
-            match self.input.try_lock() {
-                Ok(input) => return input,
-                Err(TryLockError::Poisoned(input)) => return input.into_inner(),
+            match decoder.try_lock() {
+                Ok(decoder) => return decoder,
+                Err(TryLockError::Poisoned(decoder)) => return decoder.into_inner(),
                 // Looks for pages again: those that were ready are used up now.
-                Err(TryLockError::WouldBlock) => drop(lock(&self.input)),
+                Err(TryLockError::WouldBlock) => drop(lock(decoder)),
             }
         }
     }
@@ -288,6 +338,11 @@ impl Work<'_, '_> {
 }
 
 impl Encoded {
+    fn new(text: Vec<u8>, memory: &Arc<Memory>) -> Self {
+        let held = memory.take(text.capacity() as u64);
+        Self { text, rows: 0, counts: Counts::default(), text_like: None, held }
+    }
+
     /// The rows so far are handed on.
     fn begin_anew(&mut self) {
         self.text.clear();
@@ -313,7 +368,8 @@ impl Turn<'_, '_> {
             && let Some(encoded) = self.waiting.remove(&self.next)
         {
             let handed = encoded.and_then(|mut encoded| {
-                let flow = self.hand(&mut encoded);
+                let length = encoded.text.len() as u64;
+                let flow = task(Kind::Hand, self.next, length, || self.hand(&mut encoded));
                 encoded.begin_anew();
                 self.spare.push(encoded.text);
                 flow

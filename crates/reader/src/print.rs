@@ -340,7 +340,7 @@ impl<W: Write + Send> Printer<W> {
         if is_stream {
             self.print_stream(file, reader, each)?;
         } else {
-            self.print_lines(file, reader, read.offset, plan.threads, each)?;
+            self.print_lines(file, reader, plan.threads, each)?;
         }
         let (rows, skipped, excess) = (Some(rows), read.offset, memory.excess());
         Ok(FileRows { rows, printed: 0, skipped, excess, other_total })
@@ -350,13 +350,12 @@ impl<W: Write + Send> Printer<W> {
         &mut self,
         file: &str,
         reader: BatchReader,
-        first_row: u64,
         threads: NonZeroUsize,
         each: &mut Each<'_>,
     ) -> Result<(), Error> {
         let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
         let lines = lines.with_row_end(self.row_end());
-        parallel::encode(reader, &lines, first_row, threads, &mut |text| {
+        parallel::encode(reader, &lines, threads, &mut |text| {
             if let (None, Some(columns)) = (&self.text_like, text.looks_textual) {
                 self.text_like = Some(columns);
             }
