@@ -12,10 +12,9 @@ use parquet::errors::Result;
 
 use crate::delta;
 use crate::guard::lock;
-use crate::levels;
 use crate::memory::{Excess, ExcessKind, Memory};
 use crate::page::{Header, damage};
-use crate::pages::Leaf;
+use crate::pages::{Leaf, Slot};
 
 /// No Arrow array of texts with 32-bit offsets holds more than twice this.
 const COPIED_TEXT_BYTES_MAX: u64 = 1 << 30;
@@ -145,7 +144,8 @@ impl Bounds {
     }
 
     /// Counts the values of a page, whose decompressed bytes these are.
-    pub(crate) fn admit_values(&self, leaf: &Leaf, header: &Header, page: &Bytes) -> Result<()> {
+    pub(crate) fn admit_values(&self, leaf: &Leaf, slot: &Slot, page: &Bytes) -> Result<()> {
+        let header = &slot.header;
         let mut state = lock(&self.state);
         let mut counted = state.leaves.get(&leaf.number).copied().unwrap_or_default();
         if header.is_dictionary() {
@@ -165,7 +165,7 @@ impl Bounds {
         let pages_bytes = if counted.pages > 0 { page_bytes } else { 0 };
         let is_within = |bytes: u64| others + bytes + pages_bytes <= self.bytes_max;
         if leaf.levels.rep > 0 && self.rows > 1 && !is_within(counted.bytes + counted.share) {
-            counted.share = of_rows(longest_row(leaf, header, page)?);
+            counted.share = of_rows(slot.longest_row(page, leaf.levels)?);
         }
         let bytes = match leaf.levels.rep {
             // All pages together have one value for each row.
@@ -217,14 +217,6 @@ impl Bounds {
             (false, false) => (leaf.value_bytes, page_bytes),
         })
     }
-}
-
-fn longest_row(leaf: &Leaf, header: &Header, page: &Bytes) -> Result<u64> {
-    let values = u32::try_from(header.values()).unwrap_or(u32::MAX);
-    let Some(bytes) = header.rep_levels(page) else { return Ok(u64::from(values)) };
-    levels::longest_row(bytes, leaf.levels.rep, values)
-        .map(u64::from)
-        .ok_or_else(|| damage("the levels of a page are damaged"))
 }
 
 /// The longest of the texts of a dictionary, each behind its length.

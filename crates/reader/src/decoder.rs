@@ -217,9 +217,10 @@ impl ChunkPages {
         let cost = if slot.is_ready() { 0 } else { self.chunk.cost(slot) };
         self.bounds.admit_page(&self.leaf, cost + decoded)?;
         let bytes = self.chunk.bytes(slot, &self.pages)?;
-        self.bounds.admit_values(&self.leaf, header, &bytes)?;
+        self.bounds.admit_values(&self.leaf, slot, &bytes)?;
         if !header.is_dictionary() {
-            self.rows = self.rows.zip(header.rows(&bytes, self.leaf.levels)).map(|(a, b)| a + b);
+            let rows = slot.rows(&bytes, self.leaf.levels);
+            self.rows = self.rows.zip(rows).map(|(sum, rows)| sum + rows.count);
         }
         let page = header.page(bytes, self.leaf.levels)?;
         let held = if header.is_dictionary() { &mut self.dictionary } else { &mut self.lengths };

@@ -26,11 +26,11 @@ pub(crate) fn count(
     Some(found)
 }
 
-/// The first of the levels, none higher than one.
-pub(crate) fn first(mut bytes: &[u8]) -> Option<u8> {
-    let header = run_header(&mut bytes)?;
-    let first = take(&mut bytes, 1)?[0];
-    (header > 1).then_some(first & 1)
+/// The first of the levels, none higher than `max`.
+pub(crate) fn first(bytes: &[u8], max: i16) -> Option<i16> {
+    let mut first = None;
+    each_run(bytes, max, 1, |level, _| first = Some(level))?;
+    first
 }
 
 /// How many rows begin among the first `values` levels.
@@ -131,7 +131,7 @@ fn run_header(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, longest_row, rows};
+    use super::{count, first, longest_row, rows};
 
     #[test]
     fn runs_and_packed_levels_are_counted() {
@@ -148,6 +148,15 @@ mod tests {
         for end in 0..levels.len() {
             assert_eq!(count(&levels[..end], 1, 16, |_| true), None, "cut at {end}");
         }
+    }
+
+    #[test]
+    fn the_first_level_is_read_from_a_run_and_from_packed_ones() {
+        assert_eq!(first(&[5 << 1, 0], 1), Some(0));
+        assert_eq!(first(&[5 << 1, 1], 1), Some(1));
+        assert_eq!(first(&[(1 << 1) | 1, 0b1100_1010], 1), Some(0));
+        assert_eq!(first(&[(1 << 1) | 1, 0b1110_0111], 3), Some(3));
+        assert_eq!(first(&[], 1), None);
     }
 
     #[test]

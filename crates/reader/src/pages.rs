@@ -244,6 +244,7 @@ pub(crate) struct Slot {
     place: Range<u64>,
     ready: Mutex<Option<Ready>>,
     rows: OnceLock<Option<PageRows>>,
+    longest_row: OnceLock<Option<u32>>,
 }
 
 /// The bytes of a page, counted as long as they are there for whoever wants them.
@@ -319,23 +320,16 @@ impl Chunk {
         Ok(bytes)
     }
 
-    /// What the repetition levels of a page say, if they can be told from the page alone and there is room for
-    /// it. Whatever is wrong with the page is found when it is decoded.
+    /// What the repetition levels of a page say, if there is room for it. Whatever is wrong with the page is found
+    /// when it is decoded.
     pub(crate) fn rows(&self, slot: &Slot, levels: MaxLevels, pages: &Pages) -> Option<PageRows> {
-        if levels.rep != 1 {
+        if let Some(rows) = slot.rows.get() {
+            return *rows;
+        }
+        if !slot.is_ready() && !pages.memory.has_room(self.cost(slot)) {
             return None;
         }
-        let count = || {
-            let bytes = self.bytes(slot, pages).ok()?;
-            let count = slot.header.rows(&bytes, levels)?;
-            let starts_a_row = levels::first(slot.header.rep_levels(&bytes)?)? == 0;
-            Some(PageRows { count, starts_a_row })
-        };
-        if slot.rows.get().is_none() && !slot.is_ready() && !pages.memory.has_room(self.cost(slot))
-        {
-            return None;
-        }
-        *slot.rows.get_or_init(count)
+        slot.rows(&self.bytes(slot, pages).ok()?, levels)
     }
 
     /// Bytes that reading a page takes.
@@ -459,8 +453,13 @@ impl State {
             self.values_left = self.values_left.map(|left| left.saturating_sub(header.values()));
             self.rest.start = end;
             if !matches!(header.kind, Kind::Other) {
-                let (ready, rows) = (Mutex::default(), OnceLock::new());
-                return Ok(Some(Slot { header, place: start..end, ready, rows }));
+                return Ok(Some(Slot {
+                    header,
+                    place: start..end,
+                    ready: Mutex::default(),
+                    rows: OnceLock::new(),
+                    longest_row: OnceLock::new(),
+                }));
             }
         }
         Ok(None)
@@ -490,6 +489,26 @@ impl Slot {
     /// Whether the page is ready, so that it takes no more memory than it does.
     pub(crate) fn is_ready(&self) -> bool {
         lock(&self.ready).is_some()
+    }
+
+    /// The rows that begin in the page, whose bytes these are; `None` where that cannot be told.
+    pub(crate) fn rows(&self, page: &[u8], levels: MaxLevels) -> Option<PageRows> {
+        *self.rows.get_or_init(|| {
+            let count = self.header.rows(page, levels)?;
+            let first = |levels_of_rows| levels::first(levels_of_rows, levels.rep);
+            let first = self.header.rep_levels(page).and_then(first);
+            let starts_a_row = levels.rep == 0 || first == Some(0);
+            Some(PageRows { count, starts_a_row })
+        })
+    }
+
+    /// The most values that a row of the page has, whose bytes these are.
+    pub(crate) fn longest_row(&self, page: &[u8], levels: MaxLevels) -> Result<u64> {
+        let values = u32::try_from(self.header.values()).unwrap_or(u32::MAX);
+        let Some(bytes) = self.header.rep_levels(page) else { return Ok(u64::from(values)) };
+        let longest = || levels::longest_row(bytes, levels.rep, values);
+        let longest = self.longest_row.get_or_init(longest).map(u64::from);
+        longest.ok_or_else(|| damage("the levels of a page are damaged"))
     }
 
     /// Reads and decompresses the page.
