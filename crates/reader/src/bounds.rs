@@ -158,15 +158,15 @@ impl Bounds {
             self.value_bytes(leaf, header, page, counted.longest_key)?;
         state.has_lengths |= leaf.is_text && header.has_lengths();
         let most = header.values().saturating_mul(value_bytes);
-        let of_rows = |values: u64| most.min(self.rows.saturating_mul(values * value_bytes));
-        counted.share = if leaf.levels.rep == 0 { of_rows(1) } else { most };
+        let row = match leaf.levels.rep {
+            0 => 1,
+            _ => slot.rows(page, leaf.levels).map_or(header.values(), |rows| rows.longest.into()),
+        };
+        counted.share = most.min(self.rows.saturating_mul(row * value_bytes));
         let others = state.values_bytes - counted.bytes + state.pages_bytes;
         // The block before may hold the first of them.
         let pages_bytes = if counted.pages > 0 { page_bytes } else { 0 };
         let is_within = |bytes: u64| others + bytes + pages_bytes <= self.bytes_max;
-        if leaf.levels.rep > 0 && self.rows > 1 && !is_within(counted.bytes + counted.share) {
-            counted.share = of_rows(slot.longest_row(page, leaf.levels)?);
-        }
         let bytes = match leaf.levels.rep {
             // All pages together have one value for each row.
             0 => (counted.bytes + counted.share).min(self.rows.saturating_mul(value_bytes)),

@@ -16,7 +16,8 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use crate::bounds::Bounds;
 use crate::footer::Columns;
 use crate::memory::Held;
-use crate::pages::{Chunk, Leaf, PageRows, Pages, Slot};
+use crate::levels::Rows;
+use crate::pages::{Chunk, Leaf, Pages, Slot};
 
 /// Decodes rows of the row groups of [`Pages`].
 pub(crate) struct Decoder {
@@ -191,13 +192,13 @@ impl ChunkPages {
         if metadata.num_rows.is_none() && !metadata.is_dict && self.is_at_row {
             let rows = self.page_rows(slot);
             let is_whole = rows.is_some() && self.starts_a_row_at(self.next + 1)?;
-            let rows = rows.filter(|rows| is_whole && rows.starts_a_row);
+            let rows = rows.filter(|rows| is_whole && rows.is_at_start);
             metadata.num_rows = rows.and_then(|rows| usize::try_from(rows.count).ok());
         }
         Ok(metadata)
     }
 
-    fn page_rows(&self, slot: &Slot) -> Option<PageRows> {
+    fn page_rows(&self, slot: &Slot) -> Option<Rows> {
         if !self.pages.is_shared() {
             return None;
         }
@@ -208,7 +209,7 @@ impl ChunkPages {
     fn starts_a_row_at(&self, number: usize) -> Result<bool> {
         let Some(slot) = self.chunk.slot(number, &self.pages)? else { return Ok(true) };
         Ok(slot.header.starts_a_row()
-            || self.page_rows(&slot).is_some_and(|rows| rows.starts_a_row))
+            || self.page_rows(&slot).is_some_and(|rows| rows.is_at_start))
     }
 
     fn read(&mut self, slot: &Slot) -> Result<Page> {
@@ -220,7 +221,7 @@ impl ChunkPages {
         self.bounds.admit_values(&self.leaf, slot, &bytes)?;
         if !header.is_dictionary() {
             let rows = slot.rows(&bytes, self.leaf.levels);
-            self.rows = self.rows.zip(rows).map(|(sum, rows)| sum + rows.count);
+            self.rows = self.rows.zip(rows).map(|(sum, rows)| sum + u64::from(rows.count));
         }
         let page = header.page(bytes, self.leaf.levels)?;
         let held = if header.is_dictionary() { &mut self.dictionary } else { &mut self.lengths };

@@ -7,7 +7,7 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata};
 use parquet::errors::{ParquetError, Result};
 
-use crate::levels;
+use crate::levels::{self, Rows};
 use crate::thrift::{BOOL_FALSE, BOOL_TRUE, I32, Input, STRUCT, invalid};
 
 /// Larger pages are refused; writers make them of about a mebibyte.
@@ -181,13 +181,13 @@ impl Header {
         }
     }
 
-    /// The rows that begin in a data page; `None` where that cannot be told.
-    pub(crate) fn rows(&self, page: &[u8], levels: MaxLevels) -> Option<u64> {
-        if levels.rep == 0 {
-            return Some(self.values());
-        }
+    /// The rows of a data page, whose bytes these are; `None` where they cannot be told.
+    pub(crate) fn rows(&self, page: &[u8], levels: MaxLevels) -> Option<Rows> {
         let values = u32::try_from(self.values()).ok()?;
-        levels::rows(self.rep_levels(page)?, levels.rep, values).map(u64::from)
+        if levels.rep == 0 {
+            return Some(Rows { count: values, is_at_start: true, longest: 1 });
+        }
+        levels::rows(self.rep_levels(page)?, levels.rep, values)
     }
 
     /// The bytes at the start of the page that are never compressed, and whether the rest is.

@@ -24,7 +24,7 @@ use parquet::errors::Result;
 use crate::codec;
 use crate::footer::{self, Footer};
 use crate::guard::{guarded, lock};
-use crate::levels;
+use crate::levels::Rows;
 use crate::memory::{Held, Memory, Plan};
 use crate::page::{Header, Kind, MaxLevels, damage};
 use crate::row_groups::Chunk as Place;
@@ -243,8 +243,7 @@ pub(crate) struct Slot {
     /// Where its bytes are in the file.
     place: Range<u64>,
     ready: Mutex<Option<Ready>>,
-    rows: OnceLock<Option<PageRows>>,
-    longest_row: OnceLock<Option<u32>>,
+    rows: OnceLock<Option<Rows>>,
 }
 
 /// The bytes of a page, counted as long as they are there for whoever wants them.
@@ -252,15 +251,6 @@ struct Ready {
     bytes: Bytes,
     length: u64,
     counter: Arc<AtomicU64>,
-}
-
-/// What the repetition levels of a page say.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PageRows {
-    /// Rows that begin in it.
-    pub(crate) count: u64,
-    /// The first value begins a row.
-    pub(crate) starts_a_row: bool,
 }
 
 impl Chunk {
@@ -322,7 +312,7 @@ impl Chunk {
 
     /// What the repetition levels of a page say, if there is room for it. Whatever is wrong with the page is found
     /// when it is decoded.
-    pub(crate) fn rows(&self, slot: &Slot, levels: MaxLevels, pages: &Pages) -> Option<PageRows> {
+    pub(crate) fn rows(&self, slot: &Slot, levels: MaxLevels, pages: &Pages) -> Option<Rows> {
         if let Some(rows) = slot.rows.get() {
             return *rows;
         }
@@ -458,7 +448,6 @@ impl State {
                     place: start..end,
                     ready: Mutex::default(),
                     rows: OnceLock::new(),
-                    longest_row: OnceLock::new(),
                 }));
             }
         }
@@ -491,24 +480,9 @@ impl Slot {
         lock(&self.ready).is_some()
     }
 
-    /// The rows that begin in the page, whose bytes these are; `None` where that cannot be told.
-    pub(crate) fn rows(&self, page: &[u8], levels: MaxLevels) -> Option<PageRows> {
-        *self.rows.get_or_init(|| {
-            let count = self.header.rows(page, levels)?;
-            let first = |levels_of_rows| levels::first(levels_of_rows, levels.rep);
-            let first = self.header.rep_levels(page).and_then(first);
-            let starts_a_row = levels.rep == 0 || first == Some(0);
-            Some(PageRows { count, starts_a_row })
-        })
-    }
-
-    /// The most values that a row of the page has, whose bytes these are.
-    pub(crate) fn longest_row(&self, page: &[u8], levels: MaxLevels) -> Result<u64> {
-        let values = u32::try_from(self.header.values()).unwrap_or(u32::MAX);
-        let Some(bytes) = self.header.rep_levels(page) else { return Ok(u64::from(values)) };
-        let longest = || levels::longest_row(bytes, levels.rep, values);
-        let longest = self.longest_row.get_or_init(longest).map(u64::from);
-        longest.ok_or_else(|| damage("the levels of a page are damaged"))
+    /// What the levels of the page say of its rows, whose bytes these are; `None` where that cannot be told.
+    pub(crate) fn rows(&self, page: &[u8], levels: MaxLevels) -> Option<Rows> {
+        *self.rows.get_or_init(|| self.header.rows(page, levels))
     }
 
     /// Reads and decompresses the page.
