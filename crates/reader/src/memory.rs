@@ -50,7 +50,7 @@ const LANES_MAX: u64 = 8;
 const LANE_RUN_ROWS_MIN: u64 = 64;
 
 /// The part of the memory that is kept for what decoders take by themselves.
-const LANES_SHARE: u64 = 3;
+const LANES_SHARE: u64 = 2;
 
 /// Pages are shared, and most have no dictionary of which each decoder has its own values: so many take as much
 /// as one in each decoder.
@@ -128,7 +128,7 @@ impl Plan {
         // As many blocks are decoded at a time, or one that only its turn brings.
         let decoders = if lanes > 1 { lanes as u64 } else { threads };
         // A page is kept until all lanes are past it.
-        let pages_bytes = PAGES_BYTES_MAX * (lanes as u64).div_ceil(2);
+        let pages_bytes = PAGES_BYTES_MAX * lanes as u64;
         Self {
             threads: usize::try_from(threads)
                 .ok()
@@ -139,7 +139,7 @@ impl Plan {
             least_rows: 1,
             block_bytes: (limit / 4 / decoders).min(BLOCK_BYTES_MAX),
             text_bytes: (limit / 4 / threads).min(TEXT_BYTES_MAX),
-            pages_bytes: if threads > 1 { pages_bytes.min(left / 8) } else { 0 },
+            pages_bytes: if threads > 1 { pages_bytes.min(left / if lanes > 1 { 4 } else { 8 }) } else { 0 },
             is_printed: true,
             memory: Memory::new(limit),
         }

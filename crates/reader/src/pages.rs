@@ -29,7 +29,7 @@ use crate::memory::{Held, Memory, Plan};
 use crate::page::{Header, Kind, MaxLevels, damage};
 use crate::row_groups::Chunk as Place;
 use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
-use crate::trace::{self, need, task};
+use crate::trace::{self, note, task};
 
 /// Pages of a column chunk that may be ready at a time.
 const PAGES_AHEAD: usize = 4;
@@ -101,6 +101,7 @@ impl Pages {
             (groups.start, plan.pages_bytes, plan.is_printed);
         let leaves = footer::leaves(footer, columns, is_printed);
         let ready_bytes_max = if leaves.len() > LEAVES_AHEAD_MAX { 0 } else { ready_bytes_max };
+        note(trace::Kind::Ready, ready_bytes_max);
         Arc::new(Self {
             source,
             leaves,
@@ -294,7 +295,7 @@ impl Chunk {
 
     /// The bytes of a page: those that are ready, or else read now.
     pub(crate) fn bytes(&self, slot: &Slot, pages: &Pages) -> Result<Bytes> {
-        need(slot.place.start);
+        note(trace::Kind::Need, slot.place.start);
         let mut ready = lock(&slot.ready);
         if !pages.is_shared() {
             return match ready.take() {

@@ -1,7 +1,7 @@
 //! What the tasks of printing take of a processor, measured for `benches/scaling`, which simulates machines of
 //! more of them. Without the feature `trace` nothing is measured.
 
-pub(crate) use task::{need, started, task};
+pub(crate) use task::{note, started, task};
 
 #[cfg(feature = "trace")]
 pub use task::{Task, start_at_most, take};
@@ -20,6 +20,8 @@ pub enum Kind {
     /// A block is the one that is decoded as a page is asked for: the number of the block, and for bytes the place
     /// of the page.
     Need,
+    /// No task: the bytes of pages that may be ready ahead.
+    Ready,
 }
 
 #[cfg(not(feature = "trace"))]
@@ -32,7 +34,7 @@ mod task {
     }
 
     #[inline(always)]
-    pub(crate) fn need(_: u64) {}
+    pub(crate) fn note(_: Kind, _: u64) {}
 
     #[inline(always)]
     pub(crate) fn started(threads: usize) -> usize {
@@ -92,8 +94,9 @@ mod task {
         made
     }
 
-    pub(crate) fn need(page: u64) {
-        lock(&DONE).push(Task { kind: Kind::Need, number: BLOCK.get(), bytes: page, nanos: 0 });
+    /// What is no task, with the block that the thread decodes.
+    pub(crate) fn note(kind: Kind, bytes: u64) {
+        lock(&DONE).push(Task { kind, number: BLOCK.get(), bytes, nanos: 0 });
     }
 
     /// From now on work that is planned for more threads is done by so many: tasks of threads that share a
