@@ -137,13 +137,6 @@ impl Reading {
         decoder.map_err(|error| not_read(&self.file, error))
     }
 
-    /// Selects rows up to the end of some, or of the file: then of one row more, so that one that its footer does
-    /// not have is noticed.
-    pub(crate) fn select_to(&self, rows: Range<u64>) -> RowSelector {
-        let more = u64::from(rows.end == self.footer.rows());
-        RowSelector::select(count(rows.end - rows.start + more))
-    }
-
     pub(crate) fn block(&self, batch: RecordBatch, has_texts: bool) -> Block {
         let own = |column: &ArrayRef| own_bytes(&column.to_data(), has_texts);
         let bytes = batch.columns().iter().map(own).sum();
@@ -165,6 +158,10 @@ impl Reading {
 /// Skips so many rows.
 pub(crate) fn skip(rows: u64) -> RowSelector {
     RowSelector::skip(count(rows))
+}
+
+pub(crate) fn select(rows: u64) -> RowSelector {
+    RowSelector::select(count(rows))
 }
 
 /// No machine whose words are shorter gets to rows beyond.
@@ -268,10 +265,10 @@ impl BatchReader {
 
     /// Makes a decoder for the rows that are left.
     fn start(&mut self) -> Result<(), Error> {
-        let (reading, rows) = (&self.reading, self.rows());
-        let part = Part::of(&reading.footer, rows.clone());
+        let reading = &self.reading;
+        let part = Part::of(&reading.footer, self.rows());
         let pages = reading.pages(part.groups, 1);
-        let selected = vec![skip(part.skip), reading.select_to(rows)];
+        let selected = vec![skip(part.skip), select(self.rows_left)];
         let plan = &reading.plan;
         let bounds = Bounds::new(
             &plan.memory,

@@ -10,7 +10,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use crate::batch::{BatchReader, Block, Part, Reading, SharedPages, skip};
+use crate::batch::{BatchReader, Block, Part, Reading, SharedPages, select, skip};
 use crate::bounds::Bounds;
 use crate::decoder::Decoder;
 use crate::guard::{guarded, lock};
@@ -159,7 +159,9 @@ impl Lanes {
             let rows = self.rows_of(block);
             selected.push(skip(rows.start - end));
             end = rows.end;
-            selected.push(reading.select_to(rows));
+            // One row more, so that one that the footer does not have is noticed.
+            let more = u64::from(rows.end == reading.footer.rows());
+            selected.push(select(rows.end - rows.start + more));
         }
         let pages = self.pages_of(blocks.start, part.groups)?;
         let rows = (plan.block_rows, plan.least_rows);
