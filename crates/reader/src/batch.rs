@@ -244,11 +244,7 @@ impl BatchReader {
     }
 
     /// Reads some rows of a file, and makes nothing for it before they are asked for.
-    pub(crate) fn of_rows(
-        reading: &Arc<Reading>,
-        rows: Range<u64>,
-        pages: SharedPages,
-    ) -> Self {
+    pub(crate) fn of_rows(reading: &Arc<Reading>, rows: Range<u64>, pages: SharedPages) -> Self {
         let plan = &reading.plan;
         Self {
             reading: Arc::clone(reading),
@@ -348,7 +344,9 @@ impl BatchReader {
     fn check_end(&self) -> Result<(), Error> {
         match self.rows_left {
             0 => Ok(()),
-            left => Err(damaged(&self.reading.file, format!("{left} rows of the footer are missing"))),
+            left => {
+                Err(damaged(&self.reading.file, format!("{left} rows of the footer are missing")))
+            }
         }
     }
 

@@ -15,8 +15,8 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use crate::bounds::Bounds;
 use crate::footer::Columns;
-use crate::memory::Held;
 use crate::levels::Rows;
+use crate::memory::Held;
 use crate::pages::{Chunk, Leaf, Pages, Slot};
 
 /// Decodes rows of the row groups of [`Pages`].
@@ -45,7 +45,8 @@ impl Decoder {
         let groups =
             Groups { pages: Arc::clone(pages), lane, metadata: &columns.parquet, bounds: &bounds };
         selected.retain(|rows| rows.row_count > 0);
-        let is_all = matches!(selected[..], [one] if !one.skip && one.row_count >= groups.num_rows());
+        let is_all =
+            matches!(selected[..], [one] if !one.skip && one.row_count >= groups.num_rows());
         let selection = (!is_all).then(|| RowSelection::from(selected));
         let block_rows = block_rows.min(groups.num_rows().max(1));
         let reader = ParquetRecordBatchReader::try_new_with_row_groups(
@@ -208,8 +209,7 @@ impl ChunkPages {
     /// Whether a row is known to start with page `number`, or with the end of the chunk.
     fn starts_a_row_at(&self, number: usize) -> Result<bool> {
         let Some(slot) = self.chunk.slot(number, &self.pages)? else { return Ok(true) };
-        Ok(slot.header.starts_a_row()
-            || self.page_rows(&slot).is_some_and(|rows| rows.is_at_start))
+        Ok(slot.header.starts_a_row() || self.page_rows(&slot).is_some_and(|rows| rows.is_at_start))
     }
 
     fn read(&mut self, slot: &Slot) -> Result<Page> {

@@ -195,7 +195,10 @@ mod tests {
         }
         let within = rows(&levels[2..], 1, 8);
         assert_eq!(within, Some(Rows { count: 3, is_at_start: false, longest: 3 }));
-        assert_eq!(rows(&[3 << 1, 1], 1, 3), Some(Rows { count: 0, is_at_start: false, longest: 3 }));
+        assert_eq!(
+            rows(&[3 << 1, 1], 1, 3),
+            Some(Rows { count: 0, is_at_start: false, longest: 3 })
+        );
     }
 
     #[test]

@@ -124,7 +124,8 @@ impl Plan {
         let lane_bytes = footer.page_bytes(columns) / LANE_PAGES
             + columns.len() as u64 * LANE_COLUMN_BYTES
             + LANE_BLOCKS * block_rows.saturating_mul(row_bytes);
-        let lanes = lanes(threads, rows / block_rows, block_rows, limit / LANES_SHARE / lane_bytes.max(1));
+        let lanes =
+            lanes(threads, rows / block_rows, block_rows, limit / LANES_SHARE / lane_bytes.max(1));
         // As many blocks are decoded at a time, or one that only its turn brings.
         let decoders = if lanes > 1 { lanes as u64 } else { threads };
         // A page is kept until all lanes are past it.
@@ -139,7 +140,11 @@ impl Plan {
             least_rows: 1,
             block_bytes: (limit / 4 / decoders).min(BLOCK_BYTES_MAX),
             text_bytes: (limit / 4 / threads).min(TEXT_BYTES_MAX),
-            pages_bytes: if threads > 1 { pages_bytes.min(left / if lanes > 1 { 4 } else { 8 }) } else { 0 },
+            pages_bytes: if threads > 1 {
+                pages_bytes.min(left / if lanes > 1 { 4 } else { 8 })
+            } else {
+                0
+            },
             is_printed: true,
             memory: Memory::new(limit),
         }

@@ -166,13 +166,7 @@ impl Pages {
         self.leaves.iter().map(|leaf| self.chunk(&mut chunks, group, leaf.number, true)).collect()
     }
 
-    fn chunk(
-        &self,
-        chunks: &mut Chunks,
-        group: usize,
-        leaf: usize,
-        is_wanted: bool,
-    ) -> Arc<Chunk> {
+    fn chunk(&self, chunks: &mut Chunks, group: usize, leaf: usize, is_wanted: bool) -> Arc<Chunk> {
         let Chunks { open, starts, .. } = chunks;
         let place = || self.footer.groups().chunk(group, leaf);
         let new = || Chunk::new(place(), starts.clone(), is_wanted);

@@ -22,9 +22,9 @@ use viking_reader::{
 use crate::handmade::{
     BYTE_ARRAY, CONVERTED, Chunk, Column, DECIMAL, Data, DictionaryOffset, ENUM,
     FIXED_LEN_BYTE_ARRAY, File, INT32, INT64, INT96, JSON, LENGTH, LZ4, PLAIN_BYTES, PRECISION,
-    Page, SNAPPY, Thrift, UTF8, Unknown, dictionary, index_page, int32s, shapes_beyond_memory,
-    shapes_within_memory, texts,
+    Page, SNAPPY, Thrift, UTF8, Unknown, dictionary, index_page, int32s, texts,
 };
+use crate::shapes::{shapes_beyond_memory, shapes_within_memory};
 use crate::{parquet, simple_rows};
 
 /// What is printed of some files, and what is told of the last.

@@ -336,16 +336,18 @@ impl Data {
     }
 
     /// The values are the items of lists of these lengths.
-    pub(crate) fn lists(mut self, lengths: &[usize]) -> Self {
-        for &length in lengths {
-            let levels = length.max(1);
-            self.rep.push(0);
-            self.rep.resize(self.rep.len() + levels - 1, 1);
-            self.def.resize(self.def.len() + levels, if length == 0 { 1 } else { 3 });
-        }
-        self.count = self.def.len();
-        self.rows = int(lengths.len());
-        self.nulls = int(lengths.iter().filter(|length| **length == 0).count());
+    pub(crate) fn lists(self, lengths: &[usize]) -> Self {
+        let levels: Vec<(u8, u8)> =
+            lengths.iter().flat_map(|&length| list_levels(length)).collect();
+        self.levels(&levels)
+    }
+
+    /// The values are those of items with these repetition and definition levels.
+    pub(crate) fn levels(mut self, levels: &[(u8, u8)]) -> Self {
+        (self.rep, self.def) = levels.iter().copied().unzip();
+        self.count = levels.len();
+        self.rows = int(self.rep.iter().filter(|level| **level == 0).count());
+        self.nulls = int(self.def.iter().filter(|level| **level < 3).count());
         self
     }
 
@@ -386,6 +388,12 @@ impl Data {
         };
         Page { header, body, plain_bytes: plain, values: self.count, rows, is_dictionary: false }
     }
+}
+
+/// The levels of a list of some items, which may be null and are not.
+pub(crate) fn list_levels(length: usize) -> impl Iterator<Item = (u8, u8)> {
+    let def = if length == 0 { 1 } else { 3 };
+    (0..length.max(1)).map(move |item| (u8::from(item > 0), def))
 }
 
 fn page_header(kind: i32, plain_bytes: usize, bytes: usize) -> Thrift {
@@ -551,50 +559,4 @@ impl File {
         }
         footer.binary(6, b"made by hand")
     }
-}
-
-fn text_rows<'a>(rows: impl Iterator<Item = &'a String>) -> String {
-    rows.map(|text| format!("{{\"t\":\"{text}\"}}\n")).collect()
-}
-
-/// Files, and how they are printed, whose rows take far more than an average row of the footer.
-pub(crate) fn shapes_within_memory() -> [(&'static str, Bytes, String); 2] {
-    let words = ["a", "b", "c"].map(|letter| letter.repeat(10_000));
-    let keys: Vec<u8> = (0..4_000_usize).map(|row| (row % 3).to_le_bytes()[0]).collect();
-    let mut pages = vec![dictionary(3, &texts(&words), SNAPPY)];
-    pages.extend(keys.chunks(1_000).map(|keys| Data::keys(keys).v1(SNAPPY)));
-    let column = Column::required("t", BYTE_ARRAY).with(CONVERTED, UTF8);
-    let repeated = File::of(column, Chunk::new(SNAPPY, pages)).bytes();
-    let repeated_text = text_rows(keys.iter().map(|key| &words[usize::from(*key)]));
-    let items = |count: i32| (0..count).map(|number| number % 1_000);
-    let short = Data::plain(2_000, int32s(items(2_000))).lists(&[1; 2_000]).v1(PLAIN_BYTES);
-    let long = Data::plain(200_000, int32s(items(200_000))).lists(&[200_000]).v1(PLAIN_BYTES);
-    let pages = [vec![short], vec![long; 20]].concat();
-    let lists = File::of(Column::list("v", INT32), Chunk::new(PLAIN_BYTES, pages)).bytes();
-    let short: String = items(2_000).map(|item| format!("{{\"v\":[{item}]}}\n")).collect();
-    let long: Vec<String> = items(200_000).map(|item| item.to_string()).collect();
-    let lists_text = short + &format!("{{\"v\":[{}]}}\n", long.join(",")).repeat(20);
-    [("repeated texts", repeated, repeated_text), ("short, then long", lists, lists_text)]
-}
-
-/// A page of 3 MiB, a row of 3 MiB in one value, and one in 300 values of a dictionary.
-pub(crate) fn shapes_beyond_memory() -> [(&'static str, Bytes, String); 3] {
-    let column = Column::required("t", BYTE_ARRAY).with(CONVERTED, UTF8);
-    let many = vec!["x".repeat(1020); 3 << 10];
-    let page = Data::plain(many.len(), texts(&many)).v1(PLAIN_BYTES);
-    let page = File::of(column.clone(), Chunk::new(PLAIN_BYTES, vec![page])).bytes();
-    let one = ["y".repeat(3 << 20)];
-    let row = Data::plain(1, texts(&one)).v1(PLAIN_BYTES);
-    let row = File::of(column, Chunk::new(PLAIN_BYTES, vec![row])).bytes();
-    let word = ["z".repeat(10_000)];
-    let keys = Data::keys(&[0; 300]).lists(&[300]).v1(PLAIN_BYTES);
-    let pages = vec![dictionary(1, &texts(&word), PLAIN_BYTES), keys];
-    let column = Column::list("t", BYTE_ARRAY).with(CONVERTED, UTF8);
-    let list = File::of(column, Chunk::new(PLAIN_BYTES, pages)).bytes();
-    let items = vec![format!("\"{}\"", word[0]); 300].join(",");
-    [
-        ("a long page", page, text_rows(many.iter())),
-        ("a long value", row, text_rows(one.iter())),
-        ("a long list", list, format!("{{\"t\":[{items}]}}\n")),
-    ]
 }

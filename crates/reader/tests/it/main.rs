@@ -8,8 +8,10 @@ mod contract;
 mod damaged;
 mod foreign;
 mod handmade;
+mod lanes;
 mod oracle;
 mod printer;
+mod shapes;
 
 use std::sync::Arc;
 

@@ -1,0 +1,202 @@
+//! Several decoders of one file: what they print together is what one prints.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use viking_reader::{Error, PrintOptions, Printer};
+
+use crate::arrays::Random;
+use crate::handmade::{
+    BYTE_ARRAY, CONVERTED, Chunk, Column, Data, File, INT32, PLAIN_BYTES, Page, SNAPPY, UTF8,
+    dictionary, int32s, list_levels, texts,
+};
+
+const WORDS: [&str; 3] = ["one", "two", "three"];
+
+/// Lists, texts of a dictionary and numbers, each cut into pages of its own. Lists are cut anywhere, and go on in the
+/// next page.
+struct Rows {
+    lists: Vec<Vec<i32>>,
+    random: Random,
+}
+
+impl Rows {
+    fn new(count: usize, longest: usize) -> Self {
+        let mut random = Random(count as u64);
+        let mut next = 0;
+        let mut list = || {
+            let first = next;
+            next += i32::try_from(random.below(longest + 1)).unwrap();
+            (first..next).collect()
+        };
+        let lists = (0..count).map(|_| list()).collect();
+        Self { lists, random }
+    }
+
+    fn lines(&self) -> String {
+        let line = |(row, items): (usize, &Vec<i32>)| {
+            let items: Vec<String> = items.iter().map(i32::to_string).collect();
+            let word = WORDS[row % 3];
+            format!("{{\"list\":[{}],\"word\":\"{word}\",\"row\":{row}}}\n", items.join(","))
+        };
+        self.lists.iter().enumerate().map(line).collect()
+    }
+
+    /// The pages of lists, about `page_values` values each.
+    fn list_pages(&mut self, page_values: usize) -> Vec<Page> {
+        let levels: Vec<(u8, u8)> =
+            self.lists.iter().flat_map(|list| list_levels(list.len())).collect();
+        let mut items = self.lists.iter().flatten().copied();
+        let (mut pages, mut rest) = (Vec::new(), &levels[..]);
+        while !rest.is_empty() {
+            let count = 1 + self.random.below(page_values * 2);
+            let page;
+            (page, rest) = rest.split_at(count.min(rest.len()));
+            let values = page.iter().filter(|(_, def)| *def == 3).count();
+            let values = int32s(items.by_ref().take(values));
+            pages.push(Data::plain(page.len(), values).levels(page).v1(SNAPPY));
+        }
+        pages
+    }
+
+    fn columns() -> Vec<Column> {
+        vec![
+            Column::list("list", INT32),
+            Column::required("word", BYTE_ARRAY).with(CONVERTED, UTF8),
+            Column::required("row", INT32),
+        ]
+    }
+
+    fn chunks(&mut self, first: usize, page_values: usize) -> Vec<Chunk> {
+        let rows = first..first + self.lists.len();
+        let keys: Vec<u8> = rows.clone().map(|row| (row % 3).to_le_bytes()[0]).collect();
+        let mut words = vec![dictionary(3, &texts(&WORDS), SNAPPY)];
+        words.extend(keys.chunks(page_values).map(|keys| Data::keys(keys).v1(SNAPPY)));
+        let numbers: Vec<i32> = rows.map(|row| i32::try_from(row).unwrap()).collect();
+        let numbers = numbers.chunks(page_values * 3);
+        let numbers = numbers.map(|page| Data::plain(page.len(), int32s(page.iter().copied())));
+        let numbers = numbers.map(|page| page.v2(PLAIN_BYTES)).collect();
+        vec![
+            Chunk::new(SNAPPY, self.list_pages(page_values)),
+            Chunk::new(SNAPPY, words),
+            Chunk::new(PLAIN_BYTES, numbers),
+        ]
+    }
+
+    /// A file whose row groups have so many rows, and one of fewer at the end.
+    fn file(&mut self, group_rows: usize, page_values: usize) -> Bytes {
+        let lists = std::mem::take(&mut self.lists);
+        let mut groups = Vec::new();
+        for (index, group) in lists.chunks(group_rows).enumerate() {
+            self.lists = group.to_vec();
+            groups.push(self.chunks(index * group_rows, page_values));
+        }
+        self.lists = lists;
+        File::new(Self::columns(), groups).bytes()
+    }
+}
+
+/// What so many threads print; the memory is just enough for small blocks.
+fn print(file: &Bytes, threads: usize, rows: (u64, Option<u64>)) -> (String, Result<(), Error>) {
+    let options = PrintOptions {
+        memory: 1_000_000 + 2_200_000 * threads as u64,
+        threads: threads.try_into().unwrap(),
+        offset: rows.0,
+        limit: rows.1,
+        ..PrintOptions::default()
+    };
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, options);
+    let outcome = printer
+        .print("f", Arc::new(file.clone()), &mut |_| ControlFlow::Continue(()))
+        .and_then(|_| printer.finish())
+        .map(drop);
+    drop(printer);
+    (String::from_utf8(out).unwrap(), outcome)
+}
+
+#[test]
+fn lists_that_go_on_in_the_next_page_are_whole_with_any_number_of_decoders() {
+    for (longest, group_rows, page_values) in [
+        (10, 30_000, 3_000),
+        (10, 700, 1_000),
+        (10, 5_000, 40),
+        (3_000, 400, 1_000),
+        (0, 9_000, 99),
+    ] {
+        let mut rows = Rows::new(if longest > 1_000 { 1_000 } else { 30_000 }, longest);
+        let file = rows.file(group_rows, page_values);
+        let lines = rows.lines();
+        let case = format!("lists of up to {longest}, groups of {group_rows}, {page_values}");
+        for threads in [1, 2, 4, 8, 16] {
+            let (text, outcome) = print(&file, threads, (0, None));
+            outcome.unwrap();
+            assert!(text == lines, "{case}, {threads} threads");
+        }
+        let some: Vec<&str> = lines.split_inclusive('\n').skip(431).take(517).collect();
+        for threads in [1, 8] {
+            let (text, outcome) = print(&file, threads, (431, Some(517)));
+            outcome.unwrap();
+            assert!(text == some.concat(), "{case}, some rows, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn whatever_is_damaged_ends_the_rows_as_it_does_with_one_decoder() {
+    let mut rows = Rows::new(6_000, 10);
+    let file = rows.file(2_500, 700);
+    let lines = rows.lines();
+    let mut damaged = 0;
+    for _ in 0..600 {
+        let mut bytes = file.to_vec();
+        let place = rows.random.below(bytes.len() - 400);
+        bytes[place] ^= 1 << rows.random.below(8);
+        let bytes = Bytes::from(bytes);
+        let (alone, outcome) = print(&bytes, 1, (0, None));
+        let (text, with_lanes) = print(&bytes, 8, (0, None));
+        damaged += usize::from(outcome.is_err());
+        assert_eq!(with_lanes.is_err(), outcome.is_err(), "at {place}");
+        match (outcome, with_lanes) {
+            (Err(outcome), Err(with_lanes)) => {
+                assert_eq!(with_lanes.to_string(), outcome.to_string(), "at {place}");
+                // Blocks have other sizes.
+                assert!(alone.starts_with(&text) || text.starts_with(&alone), "at {place}");
+            }
+            _ => assert!(text == alone, "at {place}"),
+        }
+    }
+    assert!(damaged > 30, "{damaged}");
+    assert!(print(&file, 8, (0, None)).0 == lines);
+}
+
+#[test]
+fn a_row_more_than_the_footer_has_is_an_error_behind_the_others() {
+    for group in 0..3 {
+        let mut groups = Vec::new();
+        for index in 0..3 {
+            let rows = 5_000;
+            let more = usize::from(index == group);
+            let (left, right) = (int32s(0..rows), int32s(0..rows + 1));
+            let rows = usize::try_from(rows).unwrap();
+            let right = right[..(rows + more) * 4].to_vec();
+            let chunk = |page: Page| Chunk::new(PLAIN_BYTES, vec![page]);
+            let left = chunk(Data::plain(rows, left).v1(PLAIN_BYTES));
+            groups.push(vec![left, chunk(Data::plain(rows + more, right).v1(PLAIN_BYTES))]);
+        }
+        let columns = vec![Column::required("a", INT32), Column::required("b", INT32)];
+        let file = File::new(columns, groups).bytes();
+        for threads in [1, 8] {
+            let (text, outcome) = print(&file, threads, (0, None));
+            let message = outcome.unwrap_err().to_string();
+            assert!(message.contains("more rows than its footer says"), "{message}");
+            let lines: Vec<String> = (0..15_000)
+                .map(|row| row % 5_000)
+                .map(|row| format!("{{\"a\":{row},\"b\":{row}}}\n"))
+                .collect();
+            assert!(lines.concat().starts_with(&text), "{threads} threads, group {group}");
+            assert!(text.is_empty() || text.ends_with('\n'), "{threads} threads, group {group}");
+        }
+    }
+}
