@@ -542,13 +542,20 @@ def make(shape, folder):
         "stamp": STAMP, "name": shape.name, "files": [str(file) for file in files], "rows": rows,
         "bytes": sum(file.stat().st_size for file in files), "options": shape.options, "more": shape.more,
         "forced_mib": -(-beyond // MIB), "must_warn": page > BUDGET or shape.value * MIB > BUDGET,
-        # A row of a JSON export has no column.
-        "heavy": HEAVY if path.suffix == ".parquet" else path.name,
+        "heavy": words_of_warning(shape, path),
     }  # fmt: skip
     note.write_text(json.dumps(known))
     size, seconds = known["bytes"] / MIB, time.perf_counter() - start
     print(f"made {shape.name}, {size:.1f} MiB, in {seconds:.1f} s", file=sys.stderr, flush=True)
     return known
+
+
+def words_of_warning(shape, path):
+    """What a warning has to say."""
+    if shape.together:
+        return "in column"
+    # A row of a JSON export has no column.
+    return HEAVY if path.suffix == ".parquet" else path.name
 
 
 def remove_others(folder):

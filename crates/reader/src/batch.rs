@@ -362,7 +362,7 @@ impl BatchReader {
                 self.start()?;
                 continue;
             };
-            let decoded = guarded(|| decoder.next(number));
+            let decoded = guarded(|| decoder.next(number, self.next_row));
             if let Some(why) = decoder.bounds.given_up() {
                 self.pace.give_up(why);
                 self.restart(number)?;

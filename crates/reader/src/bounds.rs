@@ -37,6 +37,8 @@ pub(crate) struct Bounds {
 struct State {
     /// The number of the block, for those who wait for others.
     block: u64,
+    /// The first row of the block in the file.
+    first_row: u64,
     /// Blocks that were decoded.
     decoded: u64,
     /// What the block takes, as far as it is decoded: its values, and pages that only it holds.
@@ -88,9 +90,9 @@ impl Bounds {
         })
     }
 
-    pub(crate) fn begin(&self, block: u64) {
+    pub(crate) fn begin(&self, block: u64, first_row: u64) {
         let state = &mut *lock(&self.state);
-        state.block = block;
+        (state.block, state.first_row) = (block, first_row);
         state.pages_bytes = 0;
         state.values_bytes = 0;
         for leaf in state.leaves.values_mut() {
@@ -143,14 +145,27 @@ impl Bounds {
         Ok(())
     }
 
-    /// Counts the values of a page, whose decompressed bytes these are.
-    pub(crate) fn admit_values(&self, leaf: &Leaf, slot: &Slot, page: &Bytes) -> Result<()> {
+    /// Counts the values of a page, whose decompressed bytes these are, and whose rows end before row `end` of the
+    /// file.
+    pub(crate) fn admit_values(
+        &self,
+        leaf: &Leaf,
+        slot: &Slot,
+        page: &Bytes,
+        end: Option<u64>,
+    ) -> Result<()> {
         let header = &slot.header;
         let mut state = lock(&self.state);
         let mut counted = state.leaves.get(&leaf.number).copied().unwrap_or_default();
         if header.is_dictionary() {
             let copies = leaf.is_text && self.copies_text;
             counted.longest_key = if copies { longest_text(page) } else { 0 };
+            state.leaves.insert(leaf.number, counted);
+            return Ok(());
+        }
+        if end.is_some_and(|end| end <= state.first_row) {
+            // Its rows are skipped.
+            counted.share = 0;
             state.leaves.insert(leaf.number, counted);
             return Ok(());
         }

@@ -55,12 +55,13 @@ impl Decoder {
         Ok(Self { reader, bounds, pages: Arc::clone(pages), lane })
     }
 
-    /// The next rows, which are block number `block`.
+    /// The next rows, which are block number `block` and begin with row `first_row` of the file.
     pub(crate) fn next(
         &mut self,
         block: u64,
+        first_row: u64,
     ) -> std::result::Result<Option<RecordBatch>, ArrowError> {
-        self.bounds.begin(block);
+        self.bounds.begin(block, first_row);
         let batch = self.reader.next().transpose()?;
         self.bounds.end();
         if let Some(batch) = batch.as_ref().filter(|_| self.bounds.has_lengths()) {
@@ -98,14 +99,15 @@ impl RowGroups for Groups<'_> {
     }
 
     fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
-        let found = self.pages.leaf(leaf);
+        let (found, groups) = (self.pages.leaf(leaf), self.pages.groups());
         let leaf = found.ok_or_else(|| ParquetError::General("a column is missing".to_owned()))?;
         Ok(Box::new(ColumnChunks {
             pages: Arc::clone(&self.pages),
             lane: self.lane,
             leaf: Arc::new(leaf.clone()),
             bounds: Arc::clone(self.bounds),
-            next_group: self.pages.groups().start,
+            next_group: groups.start,
+            next_row: self.pages.footer().row_group_rows().take(groups.start).sum(),
         }))
     }
 
@@ -126,6 +128,8 @@ struct ColumnChunks {
     leaf: Arc<Leaf>,
     bounds: Arc<Bounds>,
     next_group: usize,
+    /// The first row of that group in the file.
+    next_row: u64,
 }
 
 impl Iterator for ColumnChunks {
@@ -136,7 +140,9 @@ impl Iterator for ColumnChunks {
         if group >= self.pages.groups().end {
             return None;
         }
+        let first_row = self.next_row;
         self.next_group += 1;
+        self.next_row += self.pages.footer().groups().rows_of(group);
         Some(Ok(Box::new(ChunkPages {
             chunk: self.pages.open(group, self.leaf.number),
             pages: Arc::clone(&self.pages),
@@ -144,6 +150,7 @@ impl Iterator for ColumnChunks {
             leaf: Arc::clone(&self.leaf),
             bounds: Arc::clone(&self.bounds),
             group,
+            first_row,
             next: 0,
             is_at_row: true,
             skipped_dictionary: None,
@@ -164,6 +171,8 @@ struct ChunkPages {
     leaf: Arc<Leaf>,
     bounds: Arc<Bounds>,
     group: usize,
+    /// The first row of the group in the file.
+    first_row: u64,
     /// The number of the next page.
     next: usize,
     /// The decoder knows that the next page starts with a row.
@@ -218,11 +227,12 @@ impl ChunkPages {
         let cost = if slot.is_ready() { 0 } else { self.chunk.cost(slot) };
         self.bounds.admit_page(&self.leaf, cost + decoded)?;
         let bytes = self.chunk.bytes(slot, &self.pages)?;
-        self.bounds.admit_values(&self.leaf, slot, &bytes)?;
         if !header.is_dictionary() {
             let rows = slot.rows(&bytes, self.leaf.levels);
             self.rows = self.rows.zip(rows).map(|(sum, rows)| sum + u64::from(rows.count));
         }
+        let end = self.rows.map(|rows| self.first_row + rows);
+        self.bounds.admit_values(&self.leaf, slot, &bytes, end)?;
         let page = header.page(bytes, self.leaf.levels)?;
         let held = if header.is_dictionary() { &mut self.dictionary } else { &mut self.lengths };
         *held = Some(self.pages.memory().take(decoded));

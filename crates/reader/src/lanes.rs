@@ -128,11 +128,12 @@ impl Lanes {
         }
         let rows = self.rows_of(number);
         let decoder = lane.decoder.as_mut()?;
-        let batch = guarded(|| decoder.next(number)).ok()?.ok()??;
+        let batch = guarded(|| decoder.next(number, rows.start)).ok()?.ok()??;
         let is_whole = batch.num_rows() as u64 == rows.end - rows.start;
         let is_last = rows.end == self.reading.footer.rows();
         // There may be more rows than the footer says.
-        let has_ended = !is_last || matches!(guarded(|| decoder.next(number)), Ok(Ok(None)));
+        let has_ended =
+            !is_last || matches!(guarded(|| decoder.next(number, rows.start)), Ok(Ok(None)));
         let block = self.reading.block(batch, decoder.bounds.has_lengths());
         if lane.next >= self.stretch_blocks(number).end {
             lane.decoder = None;

@@ -31,6 +31,9 @@ pub(crate) const BLOCKS_AHEAD: u64 = 2;
 /// up to fifteen, and a buffer grows by doubling.
 const BLOCK_AND_TEXT: u64 = 8;
 
+/// The part of the memory that blocks get however much is expected to be taken by pages.
+const LEAST_SHARE: u64 = 32;
+
 /// What a thread takes by itself: its stack, and what the allocator keeps for it.
 const THREAD_BYTES: u64 = 2 << 20;
 
@@ -106,7 +109,10 @@ impl Plan {
         let row_and_text = row_bytes.saturating_mul(BLOCK_AND_TEXT);
         let thread_bytes = THREAD_BYTES + columns.len() as u64 * THREAD_COLUMN_BYTES;
         let threads = (threads.get() as u64).min(left / 2 / thread_bytes);
-        let rows_in_flight = (left - threads * thread_bytes) / row_and_text / BLOCKS_AHEAD;
+        // Where pages take everything, blocks of one row would take a thousand times as long.
+        let least = bytes / LEAST_SHARE;
+        let rows_in_flight =
+            (left - threads * thread_bytes).max(least) / row_and_text / BLOCKS_AHEAD;
         // Each thread needs a row at least.
         let threads = rows_in_flight.min(threads).max(1);
         let bytes_of_block =

@@ -7,6 +7,7 @@ pub(crate) use task::{note, started, task};
 pub use task::{Task, start_at_most, take};
 
 /// The parts of the work.
+#[cfg_attr(not(feature = "trace"), allow(unreachable_pub, reason = "public with the feature"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Reading and decompressing a page, at this place in the file.

@@ -97,10 +97,9 @@ impl Rows {
     }
 }
 
-/// What so many threads print; the memory is just enough for small blocks.
+/// What so many threads print of some rows.
 fn print(file: &Bytes, threads: usize, rows: (u64, Option<u64>)) -> (String, Result<(), Error>) {
     let options = PrintOptions {
-        memory: 1_000_000 + 2_200_000 * threads as u64,
         threads: threads.try_into().unwrap(),
         offset: rows.0,
         limit: rows.1,
@@ -118,13 +117,10 @@ fn print(file: &Bytes, threads: usize, rows: (u64, Option<u64>)) -> (String, Res
 
 #[test]
 fn lists_that_go_on_in_the_next_page_are_whole_with_any_number_of_decoders() {
-    for (longest, group_rows, page_values) in [
-        (10, 30_000, 3_000),
-        (10, 700, 1_000),
-        (10, 5_000, 40),
-        (3_000, 400, 1_000),
-        (0, 9_000, 99),
-    ] {
+    // Blocks are of 256 KiB, and each of the threads has some.
+    for (longest, group_rows, page_values) in
+        [(100, 30_000, 3_000), (100, 700, 1_000), (100, 5_000, 40), (3_000, 400, 1_000)]
+    {
         let mut rows = Rows::new(if longest > 1_000 { 1_000 } else { 30_000 }, longest);
         let file = rows.file(group_rows, page_values);
         let lines = rows.lines();
@@ -134,9 +130,9 @@ fn lists_that_go_on_in_the_next_page_are_whole_with_any_number_of_decoders() {
             outcome.unwrap();
             assert!(text == lines, "{case}, {threads} threads");
         }
-        let some: Vec<&str> = lines.split_inclusive('\n').skip(431).take(517).collect();
+        let some: Vec<&str> = lines.split_inclusive('\n').skip(431).take(17_017).collect();
         for threads in [1, 8] {
-            let (text, outcome) = print(&file, threads, (431, Some(517)));
+            let (text, outcome) = print(&file, threads, (431, Some(17_017)));
             outcome.unwrap();
             assert!(text == some.concat(), "{case}, some rows, {threads} threads");
         }
@@ -145,11 +141,11 @@ fn lists_that_go_on_in_the_next_page_are_whole_with_any_number_of_decoders() {
 
 #[test]
 fn whatever_is_damaged_ends_the_rows_as_it_does_with_one_decoder() {
-    let mut rows = Rows::new(6_000, 10);
-    let file = rows.file(2_500, 700);
+    let mut rows = Rows::new(3_000, 300);
+    let file = rows.file(1_250, 7_000);
     let lines = rows.lines();
     let mut damaged = 0;
-    for _ in 0..600 {
+    for _ in 0..300 {
         let mut bytes = file.to_vec();
         let place = rows.random.below(bytes.len() - 400);
         bytes[place] ^= 1 << rows.random.below(8);
@@ -176,7 +172,7 @@ fn a_row_more_than_the_footer_has_is_an_error_behind_the_others() {
     for group in 0..3 {
         let mut groups = Vec::new();
         for index in 0..3 {
-            let rows = 5_000;
+            let rows = 100_000;
             let more = usize::from(index == group);
             let (left, right) = (int32s(0..rows), int32s(0..rows + 1));
             let rows = usize::try_from(rows).unwrap();
@@ -191,8 +187,8 @@ fn a_row_more_than_the_footer_has_is_an_error_behind_the_others() {
             let (text, outcome) = print(&file, threads, (0, None));
             let message = outcome.unwrap_err().to_string();
             assert!(message.contains("more rows than its footer says"), "{message}");
-            let lines: Vec<String> = (0..15_000)
-                .map(|row| row % 5_000)
+            let lines: Vec<String> = (0..300_000)
+                .map(|row| row % 100_000)
                 .map(|row| format!("{{\"a\":{row},\"b\":{row}}}\n"))
                 .collect();
             assert!(lines.concat().starts_with(&text), "{threads} threads, group {group}");
