@@ -40,11 +40,6 @@ mod columns;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The allocator of the program.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 const SETS: [&str; 4] = ["vec", "text", "scalar", "sparse"];
 
 /// One of the things that are compared.

@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod allocator;
 mod args;
 mod checkpoint;
 mod clean;
@@ -55,12 +56,6 @@ use settings::Service;
 use settings_file::SettingsFile;
 use signals::Signals;
 
-/// Decoded blocks and their text come and go by the mebibyte. The system's allocator gives them back
-/// to the kernel each time, which costs a page fault for every 4 KiB of them.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// What every verb may need.
 #[derive(Debug, Clone)]
 struct Context {
@@ -102,6 +97,7 @@ impl Detach {
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
+    allocator::set_up();
     let (cli, matches, file) = match parse() {
         Ok(parsed) => parsed,
         Err(failure) => {
