@@ -1,5 +1,9 @@
 //! How the allocator of the system keeps what is freed.
 
+/// With one, threads that read many small files wait for each other; with more, each keeps what others could use.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const ARENAS: libc::c_int = 3;
+
 /// What is larger is given back to the kernel at once.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BYTES: libc::c_int = 4 << 20;
@@ -14,7 +18,7 @@ const KEPT_BYTES: libc::c_int = 16 << 20;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn set_up() {
     let settings = [
-        (libc::M_ARENA_MAX, 1),
+        (libc::M_ARENA_MAX, ARENAS),
         (libc::M_MMAP_THRESHOLD, LARGE_BYTES),
         (libc::M_TRIM_THRESHOLD, KEPT_BYTES),
     ];

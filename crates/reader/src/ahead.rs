@@ -1,32 +1,35 @@
 //! Small files, encoded before their turn comes.
 //!
 //! A file of a block or two gives one thread work. So the files behind the one that is printed are encoded by
-//! others, each by one thread as a whole, and wait for their turn as text. What turns out to be large is left
-//! to all threads together.
+//! others, each by one thread as a whole, and wait for their turn as text. Who would wait for a text encodes
+//! another file meanwhile. What turns out to be large is left to all threads together.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+
+use arrow_array::RecordBatch;
 
 use crate::batch::{BatchReader, ReadOptions};
 use crate::error::Error;
 use crate::footer::Footer;
-use crate::guard::guarded;
+use crate::guard::{guarded, lock};
 use crate::jsonl::{Counts, JsonLines};
-use crate::memory::{Excess, Plan};
-use crate::parallel;
+use crate::memory::{Excess, Held, Memory, Plan};
 use crate::print::{Choice, PrintOptions};
 use crate::source::{FileKind, Source};
 
 /// Files that wait for their turn, for each thread.
 const FILES_AHEAD: usize = 2;
 
-/// The part of the memory that waiting texts may take.
-const SHARE: u64 = 4;
+/// The part of the memory that files ahead may take.
+const SHARE: u64 = 2;
+
+/// The part of that which one of them may take.
+const SHARE_OF_ONE: u64 = 4;
 
 /// A file whose values take more is not small.
 const SMALL_BYTES_MAX: u64 = 2 << 20;
@@ -36,24 +39,47 @@ const TEXT: u64 = 4;
 
 /// Encodes files on threads of its own, for one printer.
 pub(crate) struct Ahead {
-    jobs: Sender<Job>,
+    work: Arc<Work>,
     queue: VecDeque<Waiting>,
     threads: Vec<JoinHandle<()>>,
-    options: Arc<PrintOptions>,
-    row_end: &'static [u8],
+    /// The number of the next file.
+    next: u64,
 }
 
 /// A file that was given to the threads.
 struct Waiting {
+    number: u64,
     file: String,
     source: Arc<dyn Source>,
     encoded: Receiver<Option<Small>>,
 }
 
 struct Job {
+    number: u64,
     file: String,
     source: Arc<dyn Source>,
     encoded: Sender<Option<Small>>,
+}
+
+/// What the threads share.
+struct Work {
+    options: PrintOptions,
+    row_end: &'static [u8],
+    jobs: Mutex<Jobs>,
+    added: Condvar,
+    /// Counts what files ahead hold.
+    memory: Arc<Memory>,
+    memory_bytes: u64,
+    /// That of the last file, whose columns others may share.
+    footer: Mutex<Option<Footer>>,
+    /// Buffers to use again.
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    is_over: bool,
 }
 
 /// A small file, as far as it could be encoded.
@@ -67,6 +93,7 @@ pub(crate) struct Small {
     pub(crate) excess: Option<Excess>,
     /// What ended it early, behind its rows.
     pub(crate) failure: Option<Error>,
+    held: Held,
 }
 
 impl fmt::Debug for Ahead {
@@ -78,14 +105,23 @@ impl fmt::Debug for Ahead {
 impl Ahead {
     /// For files that are printed with `options`, rows ending with `row_end`.
     pub(crate) fn new(options: &PrintOptions, row_end: &'static [u8]) -> Self {
-        let (jobs, _) = channel();
-        let options = Arc::new(options.clone());
-        Self { jobs, queue: VecDeque::new(), threads: Vec::new(), options, row_end }
+        let memory_bytes = options.memory / SHARE;
+        let work = Work {
+            options: options.clone(),
+            row_end,
+            jobs: Mutex::default(),
+            added: Condvar::new(),
+            memory: Memory::new(memory_bytes),
+            memory_bytes,
+            footer: Mutex::default(),
+            spare: Mutex::default(),
+        };
+        Self { work: Arc::new(work), queue: VecDeque::new(), threads: Vec::new(), next: 0 }
     }
 
     /// Whether it takes another file.
     pub(crate) fn has_room(&self) -> bool {
-        self.queue.len() < files_ahead(self.options.threads)
+        self.queue.len() < FILES_AHEAD * self.work.options.threads.get()
     }
 
     /// Takes the next file.
@@ -94,11 +130,14 @@ impl Ahead {
             self.start();
         }
         let (encoded, waiting) = channel();
-        let job = Job { file: file.to_owned(), source: Arc::clone(source), encoded };
-        if self.jobs.send(job).is_ok() {
-            let (file, source) = (file.to_owned(), Arc::clone(source));
-            self.queue.push_back(Waiting { file, source, encoded: waiting });
-        }
+        let number = self.next;
+        self.next += 1;
+        self.work.memory.begin(number);
+        let job = Job { number, file: file.to_owned(), source: Arc::clone(source), encoded };
+        lock(&self.work.jobs).waiting.push_back(job);
+        self.work.added.notify_one();
+        let (file, source) = (file.to_owned(), Arc::clone(source));
+        self.queue.push_back(Waiting { number, file, source, encoded: waiting });
     }
 
     /// The file as it was encoded, if it was given before and is small.
@@ -107,7 +146,26 @@ impl Ahead {
         if !self.queue.front().is_some_and(is_next) {
             return None;
         }
-        self.queue.pop_front()?.encoded.recv().ok().flatten()
+        let Waiting { number, encoded, .. } = self.queue.pop_front()?;
+        let small = loop {
+            match encoded.try_recv() {
+                Ok(small) => break small,
+                Err(TryRecvError::Disconnected) => break None,
+                Err(TryRecvError::Empty) => {}
+            }
+            let Some(job) = lock(&self.work.jobs).waiting.pop_front() else {
+                break encoded.recv().ok().flatten();
+            };
+            self.work.finish(job, false);
+        };
+        self.work.memory.end(number);
+        small
+    }
+
+    /// Takes a buffer back to use it again.
+    pub(crate) fn take_back(&self, mut text: Vec<u8>) {
+        text.clear();
+        lock(&self.work.spare).push(text);
     }
 
     /// Whether texts may be waiting.
@@ -115,22 +173,17 @@ impl Ahead {
         !self.queue.is_empty()
     }
 
+    /// Starts the threads, but for the one that prints.
     fn start(&mut self) {
-        let (jobs, taken) = channel();
-        self.jobs = jobs;
-        let taken = Arc::new(std::sync::Mutex::new(taken));
-        for _ in 0..self.options.threads.get() {
-            let (taken, options, row_end) =
-                (Arc::clone(&taken), Arc::clone(&self.options), self.row_end);
-            let work = move || {
-                while let Some(Job { file, source, encoded }) = next_job(&taken) {
-                    // Whatever is wrong with it is found again when its turn comes.
-                    let small = guarded(|| encode(&file, source, &options, row_end));
-                    drop(encoded.send(small.unwrap_or_default()));
+        for _ in 1..self.work.options.threads.get() {
+            let work = Arc::clone(&self.work);
+            let run = move || {
+                while let Some(job) = work.next_job() {
+                    work.finish(job, true);
                 }
             };
-            // Without a thread the files are printed in their turn.
-            if let Ok(thread) = std::thread::Builder::new().spawn(work) {
+            // Without a thread the files are encoded by who prints.
+            if let Ok(thread) = std::thread::Builder::new().spawn(run) {
                 self.threads.push(thread);
             }
         }
@@ -139,74 +192,131 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.queue.clear();
-        (self.jobs, _) = channel();
+        let mut jobs = lock(&self.work.jobs);
+        (jobs.waiting, jobs.is_over) = (VecDeque::new(), true);
+        drop(jobs);
+        self.work.added.notify_all();
+        self.work.memory.stop_waiting();
         for thread in self.threads.drain(..) {
             drop(thread.join());
         }
     }
 }
 
-fn next_job(jobs: &std::sync::Mutex<Receiver<Job>>) -> Option<Job> {
-    crate::guard::lock(jobs).recv().ok()
-}
-
-fn files_ahead(threads: NonZeroUsize) -> usize {
-    FILES_AHEAD * threads.get()
-}
-
 /// The memory that is left to a file that is printed meanwhile.
 pub(crate) fn memory_beside(bytes: u64) -> u64 {
-    bytes - bytes / SHARE * 2
+    bytes - bytes / SHARE
 }
 
-/// Encodes a file, or `None` if it is not small, or no Parquet file that can be printed.
-fn encode(
-    file: &str,
-    source: Arc<dyn Source>,
-    options: &PrintOptions,
-    row_end: &'static [u8],
-) -> Option<Small> {
-    if !matches!(FileKind::of(file, source.as_ref()), Ok(FileKind::Parquet)) {
-        return None;
-    }
-    // Texts that wait take as much as the threads that work on others.
-    let share = options.memory / SHARE / files_ahead(options.threads) as u64;
-    let footer = Footer::read(file, &source).ok()?;
-    let columns = Choice::of(options).columns(file, footer.schema()).ok()?;
-    let bytes = footer.row_bytes(&columns).saturating_mul(footer.rows());
-    if bytes > SMALL_BYTES_MAX.min(share / TEXT) {
-        return None;
-    }
-    let rows = footer.rows();
-    let plan = Plan::new(&footer, &columns, rows, options.batch_rows, NonZeroUsize::MIN, share * 2);
-    let read = ReadOptions { batch_rows: options.batch_rows, ..ReadOptions::default() };
-    let memory = Arc::clone(&plan.memory);
-    let reader = BatchReader::planned(file, source, footer.clone(), &columns, &read, &plan).ok()?;
-    let lines = JsonLines::new(file, reader.schema(), &options.json).ok()?.with_row_end(row_end);
-    let mut small = Small {
-        footer,
-        columns,
-        text: Vec::new(),
-        rows: 0,
-        counts: Counts::default(),
-        text_like: None,
-        excess: None,
-        failure: None,
-    };
-    let mut is_small = true;
-    let outcome = parallel::encode(reader, &lines, NonZeroUsize::MIN, &mut |text| {
-        is_small = (small.text.len() + text.bytes.len()) as u64 <= share;
-        if !is_small {
-            return Ok(ControlFlow::Break(()));
+impl Work {
+    fn next_job(&self) -> Option<Job> {
+        let mut jobs = lock(&self.jobs);
+        while jobs.waiting.is_empty() && !jobs.is_over {
+            jobs = self.added.wait(jobs).unwrap_or_else(PoisonError::into_inner);
         }
-        small.text.extend_from_slice(text.bytes);
-        small.rows += text.rows;
-        small.counts += text.counts;
-        small.text_like = small.text_like.take().or(text.looks_textual);
-        Ok(ControlFlow::Continue(()))
-    });
-    small.excess = memory.excess();
-    small.failure = outcome.err();
-    is_small.then_some(small)
+        jobs.waiting.pop_front()
+    }
+
+    /// Encodes a file. Whatever is wrong with it is found again when its turn comes.
+    fn finish(&self, job: Job, may_wait: bool) {
+        let small = guarded(|| self.encode(&job, may_wait));
+        drop(job.encoded.send(small.unwrap_or_default()));
+    }
+
+    /// Encodes a file, or `None` if it is not small, or no Parquet file that can be printed. If there is no room for
+    /// it, it waits for those before it, or is left.
+    fn encode(&self, job: &Job, may_wait: bool) -> Option<Small> {
+        let Job { file, source, .. } = job;
+        let options = &self.options;
+        if !matches!(FileKind::of(file, source.as_ref()), Ok(FileKind::Parquet)) {
+            return None;
+        }
+        let before = lock(&self.footer).clone();
+        let footer = Footer::read_after(before.as_ref(), file, source).ok()?;
+        *lock(&self.footer) = Some(footer.clone());
+        let columns = Choice::of(options).columns(file, footer.schema()).ok()?;
+        let bytes = footer.row_bytes(&columns).saturating_mul(footer.rows());
+        let needed = bytes.saturating_mul(TEXT).saturating_add(footer.page_bytes(&columns));
+        let bytes_max = self.memory_bytes / SHARE_OF_ONE;
+        if bytes > SMALL_BYTES_MAX || needed > bytes_max {
+            return None;
+        }
+        if !self.memory.has_room(needed) {
+            if !may_wait {
+                return None;
+            }
+            self.memory.wait_for_those_before(job.number);
+        }
+        let held = self.memory.take(needed);
+        let (rows, batch_rows) = (footer.rows(), options.batch_rows);
+        let plan = Plan::new(&footer, &columns, rows, batch_rows, NonZeroUsize::MIN, bytes_max);
+        let memory = Arc::clone(&plan.memory);
+        let read = ReadOptions { batch_rows, ..ReadOptions::default() };
+        let source = Arc::clone(source);
+        let reader =
+            BatchReader::planned(file, source, footer.clone(), &columns, &read, &plan).ok()?;
+        let lines = JsonLines::new(file, reader.schema(), &options.json).ok()?;
+        let lines = lines.with_row_end(self.row_end);
+        let mut small = Small {
+            footer,
+            columns,
+            text: lock(&self.spare).pop().unwrap_or_default(),
+            rows: 0,
+            counts: Counts::default(),
+            text_like: None,
+            excess: None,
+            failure: None,
+            held,
+        };
+        let is_whole =
+            small.add_rows(file, reader, &lines, usize::try_from(bytes_max).unwrap_or(usize::MAX));
+        small.held.set(small.text.capacity() as u64);
+        small.excess = memory.excess();
+        is_whole.then_some(small)
+    }
+}
+
+impl Small {
+    /// Encodes the rows of a file; whether their text is no longer than it may be.
+    fn add_rows(
+        &mut self,
+        file: &str,
+        mut reader: BatchReader,
+        lines: &JsonLines,
+        bytes_max: usize,
+    ) -> bool {
+        loop {
+            let added = reader.next_block(0).and_then(|block| {
+                let Some(block) = block else { return Ok(None) };
+                self.add(file, &block.batch, lines, bytes_max).map(Some)
+            });
+            match added {
+                Ok(Some(true)) => {}
+                Ok(Some(false)) => return false,
+                Ok(None) => return true,
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        file: &str,
+        batch: &RecordBatch,
+        lines: &JsonLines,
+        bytes_max: usize,
+    ) -> Result<bool, Error> {
+        let mut rows = lines.bind(batch).map_err(|error| error.in_file(file, self.rows))?;
+        if self.rows == 0 {
+            self.text_like = Some(rows.text_like_columns(batch.num_rows()));
+        }
+        let all = 0..batch.num_rows();
+        let end = rows.encode(all.clone(), bytes_max, &mut self.text, &mut self.counts);
+        self.rows += batch.num_rows() as u64;
+        self.held.set(self.held.bytes().max(self.text.capacity() as u64));
+        Ok(end == all.end)
+    }
 }

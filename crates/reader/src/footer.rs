@@ -50,12 +50,20 @@ pub struct Footer(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    /// For readers of Arrow batches.
-    columns: Columns,
-    /// For those who print.
-    printed: Columns,
+    columns: Arc<BothColumns>,
     groups: RowGroups,
     declared_rows: Option<u64>,
+}
+
+#[derive(Debug)]
+struct BothColumns {
+    /// For readers of Arrow batches.
+    batches: Columns,
+    /// For those who print.
+    printed: Columns,
+    /// What they were made from.
+    elements: Vec<u8>,
+    key_values: Vec<u8>,
 }
 
 /// The columns in the way that they are decoded.
@@ -75,6 +83,15 @@ impl Columns {
 impl Footer {
     /// Reads the footer of `source`; `file` names it in errors.
     pub fn read(file: &str, source: &Arc<dyn Source>) -> Result<Self, Error> {
+        Self::read_after(None, file, source)
+    }
+
+    /// Reads the footer of a file that may have the same columns as one `before`, which are then shared.
+    pub(crate) fn read_after(
+        before: Option<&Self>,
+        file: &str,
+        source: &Arc<dyn Source>,
+    ) -> Result<Self, Error> {
         let declared_bytes = check_ends(file, source.as_ref())?;
         let data_end = source.size() - TAIL_BYTES - declared_bytes;
         let reader = SourceReader::new(Arc::clone(source), data_end..data_end + declared_bytes);
@@ -82,24 +99,29 @@ impl Footer {
         let mut input = Input::new(BufReader::with_capacity(read_bytes.max(1), reader));
         let mut raw = Raw::read(&mut input).map_err(|error| not_parsed(file, error))?;
         raw.elements.check().map_err(|refusal| refused(file, refusal))?;
-        let (columns, printed) = guarded(|| columns(raw.elements, &mut raw.others))
-            .map_err(|panic| damaged(file, panic))?
-            .map_err(|error| not_read(file, error))?;
-        let checked = raw.groups.check(columns.descriptor(), data_end);
+        let (elements, key_values) = (raw.elements.encode(), raw.others.encode());
+        let is_same = |columns: &&Arc<BothColumns>| {
+            columns.elements == elements && columns.key_values == key_values
+        };
+        let columns = match before.map(|before| &before.0.columns).filter(is_same) {
+            Some(columns) => Arc::clone(columns),
+            None => {
+                let (batches, printed) = guarded(|| columns(raw.elements, &mut raw.others))
+                    .map_err(|panic| damaged(file, panic))?
+                    .map_err(|error| not_read(file, error))?;
+                Arc::new(BothColumns { batches, printed, elements, key_values })
+            }
+        };
+        let checked = raw.groups.check(columns.batches.descriptor(), data_end);
         checked.map_err(|what| damaged(file, what))?;
         check_joint(file, source.as_ref(), data_end.saturating_sub(raw.groups.data_end().max(4)))?;
-        Ok(Self(Arc::new(Parts {
-            columns,
-            printed,
-            groups: raw.groups,
-            declared_rows: raw.declared_rows,
-        })))
+        Ok(Self(Arc::new(Parts { columns, groups: raw.groups, declared_rows: raw.declared_rows })))
     }
 
     /// The columns with their Arrow types. `INT96` shows as a timestamp in microseconds, an `ENUM` as text,
     /// and dictionaries have keys of 32 bits.
     pub fn schema(&self) -> &SchemaRef {
-        &self.0.columns.schema
+        &self.0.columns.batches.schema
     }
 
     /// All rows of the file: those of its row groups.
@@ -124,13 +146,14 @@ impl Footer {
 
     /// The columns as Arrow batches hand them out, or as they are printed.
     pub(crate) fn columns(&self, is_printed: bool) -> &Columns {
-        if is_printed { &self.0.printed } else { &self.0.columns }
+        let BothColumns { batches, printed, .. } = self.0.columns.as_ref();
+        if is_printed { printed } else { batches }
     }
 
     /// The bytes of an average row of the chosen top-level columns once they are decoded, in the
     /// row group where that is largest.
     pub(crate) fn row_bytes(&self, columns: &[usize]) -> u64 {
-        let descriptor = self.0.columns.descriptor();
+        let descriptor = self.0.columns.batches.descriptor();
         let widths: Vec<(usize, u64)> =
             self.leaves(columns).map(|leaf| (leaf, width(descriptor, leaf))).collect();
         self.0.groups.most_row_bytes(&widths)
@@ -159,7 +182,7 @@ impl Footer {
 
     /// The leaves of the chosen top-level columns.
     fn leaves(&self, columns: &[usize]) -> impl Iterator<Item = usize> {
-        let descriptor = self.0.columns.descriptor();
+        let descriptor = self.0.columns.batches.descriptor();
         let mut chosen = vec![false; self.schema().fields().len()];
         for &column in columns {
             if let Some(chosen) = chosen.get_mut(column) {

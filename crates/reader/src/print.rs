@@ -136,6 +136,8 @@ pub struct Printer<W: Write> {
     writer: RowWriter<W>,
     stream: Option<ArrowStream>,
     options: PrintOptions,
+    /// That of the last file, whose columns the next may share.
+    footer: Option<Footer>,
     /// The columns of the files so far.
     schema: Option<SchemaRef>,
     skip: u64,
@@ -181,6 +183,7 @@ impl<W: Write + Send> Printer<W> {
                 },
             ),
             stream: None,
+            footer: None,
             schema: None,
             skip: options.offset,
             left: options.limit,
@@ -286,12 +289,15 @@ impl<W: Write + Send> Printer<W> {
         small: Option<Small>,
         each: &mut Each<'_>,
     ) -> Result<FileRows, Error> {
-        let Some(small) = small else { return Ok(FileRows::default()) };
+        let Some(mut small) = small else { return Ok(FileRows::default()) };
         self.compare_schema(file, small.footer.schema(), &small.columns)?;
         if let (None, Some(columns)) = (&self.text_like, small.text_like) {
             self.text_like = Some(columns);
         }
         self.writer.write(&small.text)?;
+        if let Some(ahead) = &self.ahead {
+            ahead.take_back(std::mem::take(&mut small.text));
+        }
         self.counts += small.counts;
         self.count_rows(small.rows);
         if let Some(failure) = small.failure {
@@ -313,7 +319,8 @@ impl<W: Write + Send> Printer<W> {
         source: Arc<dyn Source>,
         each: &mut Each<'_>,
     ) -> Result<FileRows, Error> {
-        let footer = Footer::read(file, &source)?;
+        let footer = Footer::read_after(self.footer.as_ref(), file, &source)?;
+        self.footer = Some(footer.clone());
         let columns = Choice::of(&self.options).columns(file, footer.schema())?;
         self.compare_schema(file, footer.schema(), &columns)?;
         let options = &self.options;
