@@ -107,6 +107,9 @@ struct Pace {
     patience: u32,
 }
 
+/// Two runs of rows that have 32 on average.
+const CHECKED_ROWS_MIN: u64 = 64;
+
 /// What [`Pace::patience`] begins with.
 const PATIENCE: u32 = 16;
 
@@ -264,7 +267,12 @@ impl BatchReader {
         let reading = &self.reading;
         let part = Part::of(&reading.footer, self.rows());
         let pages = reading.pages(part.groups, 1);
-        let selected = vec![skip(part.skip), select(self.rows_left)];
+        // More rows, so that those that the footer does not have are noticed. Of few rows the `parquet` crate makes
+        // a mask, which must fit.
+        let is_checked = self.rows().end == reading.footer.rows()
+            && part.skip + self.rows_left >= CHECKED_ROWS_MIN;
+        let more = if is_checked { self.pace.rows as u64 } else { 0 };
+        let selected = vec![skip(part.skip), select(self.rows_left + more)];
         let plan = &reading.plan;
         let bounds = Bounds::new(
             &plan.memory,

@@ -17,6 +17,7 @@ use crate::bounds::Bounds;
 use crate::footer::Columns;
 use crate::levels::Rows;
 use crate::memory::Held;
+use crate::page::damage;
 use crate::pages::{Chunk, Leaf, Pages, Slot};
 
 /// Decodes rows of the row groups of [`Pages`].
@@ -196,11 +197,12 @@ impl ChunkPages {
     }
 
     /// What the decoder is told of the next page. Where several lanes skip most pages of lists, it is worth
-    /// looking into the page for its rows, which must all end there.
+    /// looking into the page for its rows, which must all end there. A header is not believed: if it says another
+    /// number, rows of one column would stand beside those of others.
     fn metadata(&self, slot: &Slot) -> Result<PageMetadata> {
         let mut metadata = slot.header.metadata(self.leaf.levels);
-        if metadata.num_rows.is_none() && !metadata.is_dict && self.is_at_row {
-            let rows = self.page_rows(slot);
+        if self.leaf.levels.rep > 0 && self.pages.is_shared() && !metadata.is_dict {
+            let rows = if self.is_at_row { self.page_rows(slot) } else { None };
             let is_whole = rows.is_some() && self.starts_a_row_at(self.next + 1)?;
             let rows = rows.filter(|rows| is_whole && rows.is_at_start);
             metadata.num_rows = rows.and_then(|rows| usize::try_from(rows.count).ok());
@@ -209,16 +211,17 @@ impl ChunkPages {
     }
 
     fn page_rows(&self, slot: &Slot) -> Option<Rows> {
-        if !self.pages.is_shared() {
-            return None;
-        }
         self.chunk.rows(slot, self.leaf.levels, &self.pages)
     }
 
     /// Whether a row is known to start with page `number`, or with the end of the chunk.
     fn starts_a_row_at(&self, number: usize) -> Result<bool> {
         let Some(slot) = self.chunk.slot(number, &self.pages)? else { return Ok(true) };
-        Ok(slot.header.starts_a_row() || self.page_rows(&slot).is_some_and(|rows| rows.is_at_start))
+        Ok(if self.pages.is_shared() {
+            self.page_rows(&slot).is_some_and(|rows| rows.is_at_start)
+        } else {
+            slot.header.starts_a_row()
+        })
     }
 
     fn read(&mut self, slot: &Slot) -> Result<Page> {
@@ -229,7 +232,11 @@ impl ChunkPages {
         let bytes = self.chunk.bytes(slot, &self.pages)?;
         if !header.is_dictionary() {
             let rows = slot.rows(&bytes, self.leaf.levels);
-            self.rows = self.rows.zip(rows).map(|(sum, rows)| sum + u64::from(rows.count));
+            if rows.is_none() && header.tells_rows() {
+                // The `parquet` crate skips them without a word.
+                return Err(damage("the levels of a page are damaged"));
+            }
+            self.add_rows(rows.map(|rows| rows.count.into()))?;
         }
         let end = self.rows.map(|rows| self.first_row + rows);
         self.bounds.admit_values(&self.leaf, slot, &bytes, end)?;
@@ -239,15 +246,24 @@ impl ChunkPages {
         Ok(page)
     }
 
-    /// All pages are used up. The columns of a row group have the same rows, or values of one would stand
+    /// Counts the rows of another page. The columns of a row group have the same rows, or values of one would stand
     /// beside those of other rows.
-    fn check_rows(&self) -> Result<()> {
+    fn add_rows(&mut self, rows: Option<u64>) -> Result<()> {
+        self.rows = self.rows.zip(rows).map(|(sum, rows)| sum + rows);
         let wanted = self.pages.footer().groups().rows_of(self.group);
         match self.rows {
             Some(rows) if rows > wanted => Err(ParquetError::General(format!(
-                "it has more rows than its footer says: column {} has {rows} in row group {}, which has {wanted}",
+                "it has more rows than its footer says: column {} has {rows} or more in row group {}, which has {wanted}",
                 self.leaf.path, self.group
             ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// All pages are used up.
+    fn check_rows(&self) -> Result<()> {
+        let wanted = self.pages.footer().groups().rows_of(self.group);
+        match self.rows {
             Some(rows) if rows < wanted => Err(ParquetError::General(format!(
                 "{} rows of the footer are missing in column {} of row group {}",
                 wanted - rows,
@@ -301,7 +317,7 @@ impl PageReader for ChunkPages {
                 let page = self.metadata(&slot)?;
                 let is_flat = self.leaf.levels.rep == 0;
                 let rows = page.num_rows.or(page.num_levels.filter(|_| is_flat));
-                self.rows = self.rows.zip(rows).map(|(a, b)| a + b as u64);
+                self.add_rows(rows.map(|rows| rows as u64))?;
             }
             self.go_on();
         }

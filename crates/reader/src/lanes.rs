@@ -160,8 +160,9 @@ impl Lanes {
             let rows = self.rows_of(block);
             selected.push(skip(rows.start - end));
             end = rows.end;
-            // One row more, so that one that the footer does not have is noticed.
-            let more = u64::from(rows.end == reading.footer.rows());
+            // More rows, so that those that the footer does not have are noticed.
+            let is_last = rows.end == reading.footer.rows();
+            let more = if is_last { plan.block_rows as u64 } else { 0 };
             selected.push(select(rows.end - rows.start + more));
         }
         let pages = self.pages_of(blocks.start, part.groups)?;

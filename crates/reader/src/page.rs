@@ -102,7 +102,8 @@ impl Header {
         let (num_rows, num_levels) = match &self.kind {
             Kind::Data { values, .. } => (None, Some(count(*values))),
             Kind::DataV2(page) => {
-                let rows = page.rows.or((levels.rep == 0).then_some(page.values));
+                // Where nothing repeats, there can be no other number.
+                let rows = if levels.rep == 0 { Some(page.values) } else { page.rows };
                 (rows.map(count), Some(count(page.values)))
             }
             Kind::Dictionary { .. } | Kind::Other => (None, None),
@@ -179,6 +180,12 @@ impl Header {
             Kind::DataV2(header) => page.get(header.def_levels_bytes + header.rep_levels_bytes..),
             _ => None,
         }
+    }
+
+    /// Whether [`Self::rows`] can tell the rows, if nothing is damaged. An encoding that is long out of use is not
+    /// looked into.
+    pub(crate) fn tells_rows(&self) -> bool {
+        matches!(&self.kind, Kind::Data { rep_levels: Encoding::RLE, .. } | Kind::DataV2(_))
     }
 
     /// The rows of a data page, whose bytes these are; `None` where they cannot be told.
