@@ -166,7 +166,8 @@ fn whatever_is_damaged_ends_the_rows_as_it_does_with_one_decoder() {
         );
         match (outcome, with_lanes) {
             (Err(outcome), Err(with_lanes)) => {
-                assert_eq!(with_lanes.to_string(), outcome.to_string(), "at {place}");
+                // Which of its words the decoder says depends on the block.
+                assert_eq!(with_lanes.class(), outcome.class(), "at {place}");
                 // Blocks have other sizes.
                 assert!(alone.starts_with(&text) || text.starts_with(&alone), "at {place}");
             }
