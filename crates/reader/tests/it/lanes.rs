@@ -1,6 +1,6 @@
 //! Several decoders of one file: what they print together is what one prints.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -184,13 +184,11 @@ fn a_row_more_than_the_footer_has_is_an_error_behind_the_others() {
         let mut groups = Vec::new();
         for index in 0..3 {
             let rows = 100_000;
-            let more = usize::from(index == group);
-            let (left, right) = (int32s(0..rows), int32s(0..rows + 1));
-            let rows = usize::try_from(rows).unwrap();
-            let right = right[..(rows + more) * 4].to_vec();
-            let chunk = |page: Page| Chunk::new(PLAIN_BYTES, vec![page]);
-            let left = chunk(Data::plain(rows, left).v1(PLAIN_BYTES));
-            groups.push(vec![left, chunk(Data::plain(rows + more, right).v1(PLAIN_BYTES))]);
+            let more = index == group;
+            let page = |rows: Range<i32>| Data::plain(rows.len(), int32s(rows)).v1(PLAIN_BYTES);
+            let (all, one) = (page(0..rows), page(rows..rows + 1));
+            let right = if more { vec![all.clone(), one] } else { vec![all.clone()] };
+            groups.push([vec![all], right].map(|pages| Chunk::new(PLAIN_BYTES, pages)).to_vec());
         }
         let columns = vec![Column::required("a", INT32), Column::required("b", INT32)];
         let file = File::new(columns, groups).bytes();
