@@ -103,6 +103,19 @@ impl Lanes {
         (number, block)
     }
 
+    /// Lets go what the lanes hold that have no block left to decode, now that no more numbers are given out.
+    pub(crate) fn free_idle(&self) {
+        let next = lock(&self.numbers).next;
+        for lane in &self.lanes {
+            // One that is locked has a block to decode.
+            if let Ok(mut lane) = lane.try_lock()
+                && lane.next >= next
+            {
+                lane.decoder = None;
+            }
+        }
+    }
+
     /// The rows of a block.
     pub(crate) fn rows_of(&self, number: u64) -> Range<u64> {
         let rows = self.reading.plan.block_rows as u64;

@@ -207,9 +207,10 @@ impl Work<'_, '_> {
     /// The rest of the text of a block that its lane could not decode: with a reader of its own, when its turn
     /// comes.
     fn encode_alone(&self, number: u64, mut row: u64, text: Vec<u8>) -> Result<Encoded, Error> {
-        self.memory.wait_for_those_before(number);
         let mut encoded = Encoded::new(text, &self.memory);
         let Some(lanes) = &self.lanes else { return Ok(encoded) };
+        self.memory.wait_for_those_before(number);
+        lanes.free_idle();
         let mut reader = lanes.reader_of(number);
         while let Some(block) = reader.next_block(number)? {
             encoded = self.encode(number, &block, row, encoded.text)?;
@@ -278,6 +279,7 @@ impl Work<'_, '_> {
             return None;
         }
         if let (None, Some(lanes)) = (&reader, &self.lanes) {
+            lanes.free_idle();
             let (first, rest) = lanes.reader_of_rest();
             (*next, *row, *is_done) = (first, rest.rows().start, rest.rows().is_empty());
             *reader = Some(rest);

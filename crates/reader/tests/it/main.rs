@@ -10,6 +10,7 @@ mod foreign;
 mod handmade;
 mod lanes;
 mod oracle;
+mod parquet_testing;
 mod printer;
 mod shapes;
 
