@@ -28,7 +28,7 @@ from harness import CACHE, ROOT, environment, machine, write_record
 
 SETS = ["vec", "text", "scalar", "sparse"]
 SMALL_GROUP_ROWS = 1000
-THREADS = [4, 8, 16]
+THREADS = [1, 2, 4, 8, 16]
 # By set, at 16 threads; 5 with small row groups.
 GOALS = {"vec": 9, "text": 8, "scalar": 7, "sparse": 6}
 GOAL_SMALL = 5
