@@ -5,6 +5,12 @@
 //! in all: bits are flipped, bytes are set, pieces are cut out, doubled or made zero, in half of the cases near the
 //! footer.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that tells what it found"
+)]
+
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -19,6 +25,9 @@ const PIECE_BYTES: usize = 64;
 
 /// Half of the damage is done so near the end.
 const FOOTER_BYTES: usize = 2000;
+
+/// The reader makes errors of panics, so they are noticed here.
+static PANICKED: AtomicBool = AtomicBool::new(false);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -71,8 +80,6 @@ fn main() -> Outcome<()> {
     let files: Vec<String> = arguments.collect();
     let read = |name: &String| std::fs::read(Path::new(name));
     let contents = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    // The reader makes errors of panics, so they are noticed here.
-    static PANICKED: AtomicBool = AtomicBool::new(false);
     std::panic::set_hook(Box::new(|panic| {
         PANICKED.store(true, Ordering::Relaxed);
         eprintln!("{panic}");

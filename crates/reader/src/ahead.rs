@@ -156,7 +156,7 @@ impl Ahead {
             let Some(job) = lock(&self.work.jobs).waiting.pop_front() else {
                 break encoded.recv().ok().flatten();
             };
-            self.work.finish(job, false);
+            self.work.finish(&job, false);
         };
         self.work.memory.end(number);
         small
@@ -179,7 +179,7 @@ impl Ahead {
             let work = Arc::clone(&self.work);
             let run = move || {
                 while let Some(job) = work.next_job() {
-                    work.finish(job, true);
+                    work.finish(&job, true);
                 }
             };
             // Without a thread the files are encoded by who prints.
@@ -218,8 +218,8 @@ impl Work {
     }
 
     /// Encodes a file. Whatever is wrong with it is found again when its turn comes.
-    fn finish(&self, job: Job, may_wait: bool) {
-        let small = guarded(|| self.encode(&job, may_wait));
+    fn finish(&self, job: &Job, may_wait: bool) {
+        let small = guarded(|| self.encode(job, may_wait));
         drop(job.encoded.send(small.unwrap_or_default()));
     }
 

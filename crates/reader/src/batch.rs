@@ -278,7 +278,8 @@ impl BatchReader {
             &plan.memory,
             (self.pace.rows, plan.least_rows),
             plan.block_bytes,
-            (!plan.is_printed, false),
+            !plan.is_printed,
+            (plan.lanes, false),
         );
         self.decoder = Some(reading.decoder((&pages, 0), selected, self.pace.rows, bounds)?);
         (self.is_started, *lock(&self.pages)) = (true, Some(pages));

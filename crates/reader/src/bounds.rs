@@ -28,6 +28,8 @@ pub(crate) struct Bounds {
     bytes_max: u64,
     /// Texts are copied out of their pages.
     copies_text: bool,
+    /// Decoders of the same file at the same time.
+    decoders: usize,
     /// Even the first block gets no more than there is room for.
     is_strict: bool,
     state: Mutex<State>,
@@ -77,7 +79,8 @@ impl Bounds {
         memory: &Arc<Memory>,
         (rows, least_rows): (usize, usize),
         bytes_max: u64,
-        (copies_text, is_strict): (bool, bool),
+        copies_text: bool,
+        (decoders, is_strict): (usize, bool),
     ) -> Arc<Self> {
         Arc::new(Self {
             memory: Arc::clone(memory),
@@ -85,6 +88,7 @@ impl Bounds {
             least_rows: least_rows as u64,
             bytes_max,
             copies_text,
+            decoders,
             is_strict,
             state: Mutex::default(),
         })
@@ -129,6 +133,10 @@ impl Bounds {
         let block = lock(&self.state).block;
         self.memory.wait_for_those_before(block);
         if self.memory.has_room(cost) {
+            return Ok(());
+        }
+        // Those behind it hold the rest, and wait for it.
+        if self.decoders > 1 && self.memory.has_nearly_room(cost) {
             return Ok(());
         }
         let mut state = lock(&self.state);

@@ -103,14 +103,13 @@ impl Footer {
         let is_same = |columns: &&Arc<BothColumns>| {
             columns.elements == elements && columns.key_values == key_values
         };
-        let columns = match before.map(|before| &before.0.columns).filter(is_same) {
-            Some(columns) => Arc::clone(columns),
-            None => {
-                let (batches, printed) = guarded(|| columns(raw.elements, &mut raw.others))
-                    .map_err(|panic| damaged(file, panic))?
-                    .map_err(|error| not_read(file, error))?;
-                Arc::new(BothColumns { batches, printed, elements, key_values })
-            }
+        let columns = if let Some(same) = before.map(|before| &before.0.columns).filter(is_same) {
+            Arc::clone(same)
+        } else {
+            let (batches, printed) = guarded(|| columns(raw.elements, &mut raw.others))
+                .map_err(|panic| damaged(file, panic))?
+                .map_err(|error| not_read(file, error))?;
+            Arc::new(BothColumns { batches, printed, elements, key_values })
         };
         let checked = raw.groups.check(columns.batches.descriptor(), data_end);
         checked.map_err(|what| damaged(file, what))?;

@@ -25,7 +25,7 @@ pub(crate) struct Lanes {
     reading: Arc<Reading>,
     rows: Range<u64>,
     blocks: u64,
-    lanes: Vec<Mutex<Lane>>,
+    all: Vec<Mutex<Lane>>,
     numbers: Mutex<Numbers>,
     /// The pages of the rows that the first of the lanes has come to.
     pages: SharedPages,
@@ -34,7 +34,7 @@ pub(crate) struct Lanes {
 
 /// One decoder.
 pub(crate) struct Lane {
-    lane: usize,
+    number: usize,
     /// The block that it decodes next.
     next: u64,
     decoder: Option<Decoder>,
@@ -51,12 +51,12 @@ impl Lanes {
     /// For all rows that `reader` would read.
     pub(crate) fn of(reader: &BatchReader) -> Self {
         let (reading, rows) = (reader.reading(), reader.rows());
-        let lane = |lane| Lane { lane, next: lane as u64, decoder: None, has_ended: false };
+        let lane = |number| Lane { number, next: number as u64, decoder: None, has_ended: false };
         Self {
             reading: Arc::clone(reading),
             blocks: (rows.end - rows.start).div_ceil(reading.plan.block_rows as u64),
             rows,
-            lanes: (0..reading.plan.lanes).map(|number| Mutex::new(lane(number))).collect(),
+            all: (0..reading.plan.lanes).map(|number| Mutex::new(lane(number))).collect(),
             numbers: Mutex::new(Numbers { next: 0, is_over: false }),
             pages: SharedPages::default(),
             stretch: Mutex::default(),
@@ -85,14 +85,14 @@ impl Lanes {
 
     /// The lane of a block.
     pub(crate) fn of_block(&self, number: u64) -> Option<&Mutex<Lane>> {
-        self.lanes.get(usize::try_from(number % self.lanes.len() as u64).ok()?)
+        self.all.get(usize::try_from(number % self.all.len() as u64).ok()?)
     }
 
     /// The next block of a lane with its number, if the lane can decode it.
     pub(crate) fn next(&self, lane: &mut Lane) -> (u64, Option<Block>) {
         let number = lane.next;
-        lane.next += self.lanes.len() as u64;
-        let of_lane = lane.lane as u64;
+        lane.next += self.all.len() as u64;
+        let of_lane = lane.number as u64;
         let decode =
             |lane: &mut Lane| task(Kind::Decode, number, of_lane, || self.decode(lane, number));
         let block = if lane.has_ended { None } else { decode(lane) };
@@ -106,7 +106,7 @@ impl Lanes {
     /// Lets go what the lanes hold that have no block left to decode, now that no more numbers are given out.
     pub(crate) fn free_idle(&self) {
         let next = lock(&self.numbers).next;
-        for lane in &self.lanes {
+        for lane in &self.all {
             // One that is locked has a block to decode.
             if let Ok(mut lane) = lane.try_lock()
                 && lane.next >= next
@@ -137,7 +137,7 @@ impl Lanes {
 
     fn decode(&self, lane: &mut Lane, number: u64) -> Option<Block> {
         if lane.decoder.is_none() {
-            lane.decoder = Some(self.decoder(lane.lane, number)?);
+            lane.decoder = Some(self.decoder(lane.number, number)?);
         }
         let rows = self.rows_of(number);
         let decoder = lane.decoder.as_mut()?;
@@ -156,7 +156,7 @@ impl Lanes {
 
     /// The blocks whose places are made together with those of block `number`.
     fn stretch_blocks(&self, number: u64) -> Range<u64> {
-        let blocks = STRETCH_BLOCKS * self.lanes.len() as u64;
+        let blocks = STRETCH_BLOCKS * self.all.len() as u64;
         let start = number - number % blocks;
         start..self.blocks.min(start + blocks)
     }
@@ -169,7 +169,7 @@ impl Lanes {
         let part = Part::of(&reading.footer, rows.clone());
         let mut end = rows.start - part.skip;
         let mut selected = Vec::new();
-        for block in (number..blocks.end).step_by(self.lanes.len()) {
+        for block in (number..blocks.end).step_by(self.all.len()) {
             let rows = self.rows_of(block);
             selected.push(skip(rows.start - end));
             end = rows.end;
@@ -180,7 +180,7 @@ impl Lanes {
         }
         let pages = self.pages_of(blocks.start, part.groups)?;
         let rows = (plan.block_rows, plan.least_rows);
-        let bounds = Bounds::new(&plan.memory, rows, plan.block_bytes, (false, true));
+        let bounds = Bounds::new(&plan.memory, rows, plan.block_bytes, false, (plan.lanes, true));
         reading.decoder((&pages, lane), selected, plan.block_rows, bounds).ok()
     }
 
@@ -190,7 +190,7 @@ impl Lanes {
         let mut pages = lock(&self.pages);
         if *current != Some(stretch) {
             *current = Some(stretch);
-            *pages = Some(self.reading.pages(groups, self.lanes.len()));
+            *pages = Some(self.reading.pages(groups, self.all.len()));
         }
         pages.clone()
     }

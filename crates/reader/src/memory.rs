@@ -35,7 +35,7 @@ const BLOCK_AND_TEXT: u64 = 8;
 const LEAST_SHARE: u64 = 32;
 
 /// What a thread takes by itself: its stack, and what the allocator keeps for it.
-const THREAD_BYTES: u64 = 2 << 20;
+const THREAD_BYTES: u64 = 3 << 19;
 
 /// What a column takes of each thread that encodes it: the cells of its rows.
 const THREAD_COLUMN_BYTES: u64 = 6 << 10;
@@ -247,6 +247,11 @@ impl Memory {
     /// Whether `bytes` more are within the limit.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
         self.held().saturating_add(bytes) <= self.limit
+    }
+
+    /// Whether `bytes` more are beyond the limit by an eighth at most.
+    pub(crate) fn has_nearly_room(&self, bytes: u64) -> bool {
+        self.held().saturating_add(bytes) <= self.limit.saturating_add(self.limit / 8)
     }
 
     pub(crate) fn held(&self) -> u64 {

@@ -7,7 +7,7 @@ pub(crate) use task::{note, started, task};
 pub use task::{Task, start_at_most, take};
 
 /// The parts of the work.
-#[cfg_attr(not(feature = "trace"), allow(unreachable_pub, reason = "public with the feature"))]
+#[cfg_attr(not(feature = "trace"), expect(unreachable_pub, reason = "public with the feature"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Reading and decompressing a page, at this place in the file.
@@ -29,15 +29,15 @@ pub enum Kind {
 mod task {
     use super::Kind;
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn task<T>(_: Kind, _: u64, _: u64, work: impl FnOnce() -> T) -> T {
         work()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn note(_: Kind, _: u64) {}
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn started(threads: usize) -> usize {
         threads
     }

@@ -346,8 +346,8 @@ impl Data {
     pub(crate) fn levels(mut self, levels: &[(u8, u8)]) -> Self {
         (self.rep, self.def) = levels.iter().copied().unzip();
         self.count = levels.len();
-        self.rows = int(self.rep.iter().filter(|level| **level == 0).count());
-        self.nulls = int(self.def.iter().filter(|level| **level < 3).count());
+        self.rows = int(levels.iter().filter(|(rep, _)| *rep == 0).count());
+        self.nulls = int(levels.iter().filter(|(_, def)| *def < 3).count());
         self
     }
 
