@@ -71,6 +71,9 @@ const BLOCK_BYTES_MAX: u64 = 8 << 20;
 /// A text that becomes longer is handed on in pieces.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 
+/// No row that takes less is told of.
+const LONG_ROW_BYTES_MIN: u64 = 1 << 18;
+
 /// How a file is decoded within a budget.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -252,6 +255,11 @@ impl Memory {
     /// Whether `bytes` more are beyond the limit by an eighth at most.
     pub(crate) fn has_nearly_room(&self, bytes: u64) -> bool {
         self.held().saturating_add(bytes) <= self.limit.saturating_add(self.limit / 8)
+    }
+
+    /// A row whose text takes more is told of if there is no room for it.
+    pub(crate) fn long_row_bytes(&self) -> u64 {
+        (self.limit / 4).max(LONG_ROW_BYTES_MIN)
     }
 
     pub(crate) fn held(&self) -> u64 {

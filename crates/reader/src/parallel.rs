@@ -194,7 +194,7 @@ impl Work<'_, '_> {
             if end < batch.num_rows() && !self.has_room(&encoded) {
                 self.hand_on_rows(number, &mut encoded)?;
             }
-            let is_long = encoded.text.len() as u64 > self.text_bytes.max(TEXT_STEP_BYTES as u64);
+            let is_long = encoded.text.len() as u64 > self.memory.long_row_bytes();
             if end == start + 1 && is_long && !self.memory.has_room(0) {
                 let (column, bytes) = (bound.longest(start), encoded.text.len() as u64);
                 self.memory.exceed(Excess { column, kind: ExcessKind::Row, bytes });
