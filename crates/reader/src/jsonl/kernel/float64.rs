@@ -33,9 +33,9 @@
 
 use crate::jsonl::{Counts, NonFinite};
 
+use super::block::{BLOCK, four_digits, whole_block};
 use super::cell::{Cells, SLOT, Slot};
 use super::float::{f64_cell, write_each_f64, write_f64};
-use super::float32::{BLOCK, four_digits, whole_block};
 
 /// Fewer values than these are faster one by one.
 const FEW: usize = 16;
@@ -113,7 +113,7 @@ impl Scaled {
 /// Only for AVX2: compiled for any CPU it takes longer for prices than [`f64_cell`].
 pub(crate) fn fill(values: &[f64], cells: &mut Cells) {
     #[cfg(target_arch = "x86_64")]
-    if super::float32::has_avx2() {
+    if super::block::has_avx2() {
         #[expect(
             unsafe_code,
             reason = "the same code compiled for AVX2 takes two thirds of the time"
@@ -168,7 +168,7 @@ pub(crate) fn write_f64_list(
 
 fn write_many(values: &[f64], form: NonFinite, out: &mut Vec<u8>, counts: &mut Counts) {
     #[cfg(target_arch = "x86_64")]
-    if super::float32::has_avx2() {
+    if super::block::has_avx2() {
         #[expect(
             unsafe_code,
             reason = "the same code compiled for AVX2 takes two thirds of the time"

@@ -8,7 +8,7 @@ use crate::jsonl::Int64Form;
 
 use super::cell::{Cells, Slot, append};
 #[cfg(target_arch = "x86_64")]
-use super::{float32::has_avx2, int_cells};
+use super::{block::has_avx2, int_cells};
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 const EIGHT: u64 = 100_000_000;

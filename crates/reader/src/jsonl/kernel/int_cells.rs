@@ -12,8 +12,8 @@
 
 use crate::jsonl::Int64Form;
 
+use super::block::{BLOCK, four_digits};
 use super::cell::{Block, Cells, as_length};
-use super::float32::{BLOCK, four_digits};
 use super::float64::{divided_by_ten_to_8, fours};
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;

@@ -3,12 +3,14 @@
 //! No `self`, no `Result`, no allocation beyond the growth of `out`.
 
 pub(super) mod binary;
+mod block;
 pub(super) mod cell;
 pub(super) mod decimal;
 #[cfg(target_arch = "x86_64")]
 mod escape;
 pub(super) mod float;
 pub(super) mod float32;
+mod float32_text;
 pub(super) mod float64;
 pub(super) mod int;
 #[cfg(target_arch = "x86_64")]

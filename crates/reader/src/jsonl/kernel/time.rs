@@ -10,7 +10,7 @@ use crate::jsonl::{Counts, Int64Form};
 use super::cell::{Cells, Slot, append};
 use super::int::{eight_digits, write_unsigned};
 #[cfg(target_arch = "x86_64")]
-use super::{float32::has_avx2, time_cells};
+use super::{block::has_avx2, time_cells};
 
 pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 
