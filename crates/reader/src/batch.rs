@@ -19,6 +19,8 @@ use crate::decoder::Decoder;
 use crate::error::Error;
 use crate::footer::{Footer, damaged, not_read};
 use crate::guard::{guarded, lock};
+use crate::jsonl::Problem;
+use crate::locate;
 use crate::memory::{Held, Plan};
 use crate::pages::Pages;
 use crate::source::{FileSource, Source, Watched};
@@ -146,14 +148,26 @@ impl Reading {
         Block { batch, held: self.plan.memory.take(bytes) }
     }
 
-    /// A fault of the disk or the network is told apart from one of the file.
-    fn not_decoded(&self, error: ArrowError) -> Error {
+    /// Why rows that begin with `first` were not decoded, `count` of them at most. A fault of the disk or the network
+    /// is told apart from one of the file.
+    fn not_decoded(&self, error: ArrowError, first: u64, count: usize) -> Error {
         match (self.source.failure_behind(&error), error) {
             (Some(failure), _) => Error::io(&self.file, failure),
             (None, ArrowError::ExternalError(cause)) => {
                 not_read(&self.file, ParquetError::External(cause))
             }
-            (None, error) => damaged(&self.file, plain(&error.to_string())),
+            (None, error) => {
+                let message = error.to_string();
+                let rows = first..(first + count as u64).min(self.footer.rows());
+                let is_text = message.to_ascii_lowercase().contains("utf");
+                match is_text.then(|| locate::invalid_text(self, &rows)).flatten() {
+                    Some((row, column)) => {
+                        let (file, problem) = (self.file.clone(), Problem::NotUtf8);
+                        Error::Value { file, row, column, problem }
+                    }
+                    None => damaged(&self.file, plain(&message)),
+                }
+            }
         }
     }
 }
@@ -379,7 +393,9 @@ impl BatchReader {
             }
             let has_texts = decoder.bounds.has_lengths();
             let decoded = decoded.map_err(|panic| damaged(&self.reading.file, panic))?;
-            let Some(batch) = decoded.map_err(|error| self.reading.not_decoded(error))? else {
+            let Some(batch) = decoded
+                .map_err(|error| self.reading.not_decoded(error, self.next_row, self.pace.rows))?
+            else {
                 self.decoder = None;
                 return Ok(None);
             };

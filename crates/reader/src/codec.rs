@@ -19,6 +19,9 @@ const LZ4: i32 = 5;
 const ZSTD: i32 = 6;
 const LZ4_RAW: i32 = 7;
 
+/// The first byte of a file, or a page, of gzip.
+const GZIP_FIRST: u8 = 0x1f;
+
 /// Whether pages of the codec can be decompressed without being held compressed.
 pub(crate) fn is_stream(codec: i32) -> bool {
     matches!(codec, GZIP | BROTLI | ZSTD)
@@ -60,13 +63,21 @@ pub(crate) fn decompress(
 /// [`decompress`] for what is read piece by piece.
 pub(crate) fn decompress_stream(
     codec: i32,
-    compressed: impl BufRead,
+    mut compressed: impl BufRead,
     bytes: usize,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let start = out.len();
     match codec {
-        GZIP => read_all(flate2::bufread::MultiGzDecoder::new(compressed), bytes, out)?,
+        GZIP => {
+            let first = compressed.fill_buf().map_err(|error| not_decompressed(&error))?;
+            // Some writers put the frame of zlib around it.
+            if first.first() == Some(&GZIP_FIRST) {
+                read_all(flate2::bufread::MultiGzDecoder::new(compressed), bytes, out)?;
+            } else {
+                read_all(flate2::bufread::ZlibDecoder::new(compressed), bytes, out)?;
+            }
+        }
         BROTLI => read_all(brotli::Decompressor::new(compressed, 4096), bytes, out)?,
         ZSTD => {
             let decoder = zstd::stream::read::Decoder::with_buffer(compressed)
@@ -131,7 +142,8 @@ fn lz4_hadoop(mut compressed: &[u8], mut out: &mut [u8]) -> Option<()> {
             compressed = rest;
         }
     }
-    compressed.is_empty().then_some(())
+    // A stream that is ended with nothing left to write gets a block without bytes.
+    compressed.iter().all(|byte| *byte == 0).then_some(())
 }
 
 fn lz4_block(compressed: &[u8], out: &mut [u8]) -> Result<()> {

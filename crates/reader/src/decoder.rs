@@ -16,7 +16,7 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use crate::bounds::Bounds;
 use crate::footer::Columns;
 use crate::levels::Rows;
-use crate::memory::Held;
+use crate::memory::{Held, Memory};
 use crate::page::damage;
 use crate::pages::{Chunk, Leaf, Pages, Slot};
 
@@ -82,6 +82,16 @@ impl Drop for Decoder {
     }
 }
 
+/// The chunks of one leaf, to be read by themselves.
+pub(crate) fn column_pages(
+    pages: &Arc<Pages>,
+    leaf: &Leaf,
+    memory: &Arc<Memory>,
+) -> impl Iterator<Item = Box<dyn PageReader>> {
+    let bounds = Bounds::new(memory, (1, 1), u64::MAX, false, (1, false));
+    ColumnChunks::new(pages, 0, leaf, &bounds).map_while(Result::ok)
+}
+
 /// Some row groups of a file, for the `parquet` crate.
 struct Groups<'a> {
     pages: Arc<Pages>,
@@ -100,16 +110,9 @@ impl RowGroups for Groups<'_> {
     }
 
     fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
-        let (found, groups) = (self.pages.leaf(leaf), self.pages.groups());
+        let found = self.pages.leaf(leaf);
         let leaf = found.ok_or_else(|| ParquetError::General("a column is missing".to_owned()))?;
-        Ok(Box::new(ColumnChunks {
-            pages: Arc::clone(&self.pages),
-            lane: self.lane,
-            leaf: Arc::new(leaf.clone()),
-            bounds: Arc::clone(self.bounds),
-            next_group: groups.start,
-            next_row: self.pages.footer().row_group_rows().take(groups.start).sum(),
-        }))
+        Ok(Box::new(ColumnChunks::new(&self.pages, self.lane, leaf, self.bounds)))
     }
 
     /// Only the number of a row is read from it, and that is never asked for.
@@ -131,6 +134,20 @@ struct ColumnChunks {
     next_group: usize,
     /// The first row of that group in the file.
     next_row: u64,
+}
+
+impl ColumnChunks {
+    fn new(pages: &Arc<Pages>, lane: usize, leaf: &Leaf, bounds: &Arc<Bounds>) -> Self {
+        let groups = pages.groups();
+        Self {
+            pages: Arc::clone(pages),
+            lane,
+            leaf: Arc::new(leaf.clone()),
+            bounds: Arc::clone(bounds),
+            next_group: groups.start,
+            next_row: pages.footer().row_group_rows().take(groups.start).sum(),
+        }
+    }
 }
 
 impl Iterator for ColumnChunks {
@@ -217,11 +234,8 @@ impl ChunkPages {
     /// Whether a row is known to start with page `number`, or with the end of the chunk.
     fn starts_a_row_at(&self, number: usize) -> Result<bool> {
         let Some(slot) = self.chunk.slot(number, &self.pages)? else { return Ok(true) };
-        Ok(if self.pages.is_shared() {
-            self.page_rows(&slot).is_some_and(|rows| rows.is_at_start)
-        } else {
-            slot.header.starts_a_row()
-        })
+        // Looking into pages is worth it only where some are skipped.
+        Ok(self.pages.is_shared() && self.page_rows(&slot).is_some_and(|rows| rows.is_at_start))
     }
 
     fn read(&mut self, slot: &Slot) -> Result<Page> {

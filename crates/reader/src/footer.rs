@@ -273,6 +273,7 @@ impl Raw {
         }
         let mut elements = elements.ok_or_else(|| thrift::invalid("its footer has no schema"))?;
         elements.add_scales();
+        elements.forget_later_types();
         Ok(Self { elements, groups, declared_rows, others })
     }
 }

@@ -51,6 +51,7 @@ mod json;
 mod jsonl;
 mod lanes;
 mod levels;
+mod locate;
 mod memory;
 mod names;
 mod page;
@@ -62,6 +63,7 @@ mod schema;
 mod sink;
 mod source;
 mod thrift;
+mod times;
 #[cfg(feature = "trace")]
 pub mod trace;
 #[cfg(not(feature = "trace"))]

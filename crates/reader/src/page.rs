@@ -101,10 +101,10 @@ impl Header {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let (num_rows, num_levels) = match &self.kind {
             Kind::Data { values, .. } => (None, Some(count(*values))),
+            // Pages of version 2 should begin with a row where values repeat, but those of some writers do not,
+            // and count the rows that they end, or begin, or both. So only the levels are believed.
             Kind::DataV2(page) => {
-                // Where nothing repeats, there can be no other number.
-                let rows = if levels.rep == 0 { Some(page.values) } else { page.rows };
-                (rows.map(count), Some(count(page.values)))
+                ((levels.rep == 0).then_some(count(page.values)), Some(count(page.values)))
             }
             Kind::Dictionary { .. } | Kind::Other => (None, None),
         };
@@ -113,11 +113,6 @@ impl Header {
 
     pub(crate) fn is_dictionary(&self) -> bool {
         matches!(self.kind, Kind::Dictionary { .. })
-    }
-
-    /// Whether a data page of this header starts with a row, as those of version 2 do.
-    pub(crate) fn starts_a_row(&self) -> bool {
-        matches!(&self.kind, Kind::DataV2(page) if page.rows.is_some())
     }
 
     /// Values of a data page, nulls among them.

@@ -138,6 +138,10 @@ impl Pages {
         found.ok().and_then(|at| self.leaves.get(at))
     }
 
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        self.leaves.iter()
+    }
+
     /// Reads and decompresses one page that the decoder will want; `false` if there are enough of them.
     pub(crate) fn read_one(&self) -> bool {
         if self.ready_bytes.load(Ordering::Relaxed) >= self.ready_bytes_max {

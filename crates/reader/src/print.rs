@@ -13,7 +13,7 @@ use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
 use crate::compare::first_difference;
 use crate::error::Error;
 use crate::footer::{Footer, damaged};
-use crate::ipc::{ArrowStream, times_in_a_day};
+use crate::ipc::ArrowStream;
 use crate::json::{JsonExport, Members, compact, write_compact};
 use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
 use crate::memory::{Excess, ExcessKind, Plan};
@@ -383,9 +383,9 @@ impl<W: Write + Send> Printer<W> {
             self.stream = Some(ArrowStream::new(file, reader.schema())?);
         }
         for batch in reader {
-            let batch = times_in_a_day(file, batch?, &mut self.counts)?;
+            let batch = batch?;
             if let Some(stream) = &mut self.stream {
-                stream.add(file, &batch)?;
+                stream.add(file, &batch, &mut self.counts)?;
                 self.writer.buffer().append(stream.bytes());
             }
             self.writer.rows_added()?;

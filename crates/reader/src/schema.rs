@@ -2,6 +2,7 @@
 //! refuse it or read it wrongly, and the Arrow types that follow from it.
 
 use std::io::{self, BufRead};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
@@ -30,6 +31,9 @@ const LOGICAL: i64 = 10;
 /// `ConvertedType` of texts and of decimals.
 const UTF8: i64 = 0;
 const DECIMAL: i64 = 5;
+
+/// Members of the union `LogicalType` of the format's version 2.12.
+const LOGICAL_TYPES: RangeInclusive<i64> = 1..=18;
 
 /// Physical types.
 const INT96: i64 = 3;
@@ -120,6 +124,16 @@ impl Elements {
         }
     }
 
+    /// A logical type that a later version of the format brings leaves the values as they are stored. The
+    /// `parquet` crate would refuse the column.
+    pub(crate) fn forget_later_types(&mut self) {
+        for element in &mut self.0 {
+            if element.logical_type().is_some_and(|kind| !LOGICAL_TYPES.contains(&kind)) {
+                element.fields.retain(|((number, _), _)| *number != LOGICAL);
+            }
+        }
+    }
+
     /// Annotates leaves as text, so that the `parquet` crate checks their bytes: it does so for none that
     /// are made text by another annotation or by the file's own Arrow schema.
     pub(crate) fn annotate_as_text(&mut self, leaves: &[usize]) {
@@ -181,13 +195,21 @@ impl Element {
         Ok(element)
     }
 
+    /// The logical type, encoded.
+    fn logical(&self) -> Option<&[u8]> {
+        let mut fields = self.fields.iter();
+        fields.find(|(field, _)| *field == (LOGICAL, STRUCT)).map(|(_, value)| &value[..])
+    }
+
+    /// Which logical type it has.
+    fn logical_type(&self) -> Option<i64> {
+        Input::new(self.logical()?).field(&mut 0).ok()?.map(|(number, _)| number)
+    }
+
     /// The scale and the precision of a decimal by its logical type.
     fn logical_decimal(&self) -> Option<(i64, i64)> {
         const DECIMAL_TYPE: thrift::Field = (5, STRUCT);
-        let is_logical =
-            |((number, kind), _): &&(thrift::Field, Vec<u8>)| *number == LOGICAL && *kind == STRUCT;
-        let (_, value) = self.fields.iter().find(is_logical)?;
-        let mut input = Input::new(&value[..]);
+        let mut input = Input::new(self.logical()?);
         if input.field(&mut 0).ok()?? != DECIMAL_TYPE {
             return None;
         }

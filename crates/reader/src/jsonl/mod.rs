@@ -151,6 +151,9 @@ pub enum Problem {
     /// Binary printed as text holds other bytes than UTF-8.
     #[error("the value is not valid UTF-8; use --binary base64 or hex")]
     InvalidUtf8,
+    /// A text of the file is none.
+    #[error("the text is not valid UTF-8, so the file is damaged or the column is binary")]
+    NotUtf8,
     /// NaN or an infinity under [`NonFinite::Error`].
     #[error("the value is NaN or infinite; use --nonfinite null or string to print it")]
     NonFinite,

@@ -44,29 +44,29 @@ fn print_files(files: &[Bytes], options: PrintOptions) -> (Vec<u8>, Result<FileR
     (out, outcome)
 }
 
-fn print(file: &Bytes, options: PrintOptions) -> (Vec<u8>, Result<FileRows, Error>) {
+pub(crate) fn print(file: &Bytes, options: PrintOptions) -> (Vec<u8>, Result<FileRows, Error>) {
     print_files(slice::from_ref(file), options)
 }
 
-fn lines_with(file: &Bytes, options: PrintOptions) -> String {
+pub(crate) fn lines_with(file: &Bytes, options: PrintOptions) -> String {
     let (out, rows) = print(file, options);
     rows.unwrap();
     String::from_utf8(out).unwrap()
 }
 
-fn lines(file: &Bytes) -> String {
+pub(crate) fn lines(file: &Bytes) -> String {
     lines_with(file, PrintOptions::default())
 }
 
-fn formatted(format: PrintFormat) -> PrintOptions {
+pub(crate) fn formatted(format: PrintFormat) -> PrintOptions {
     PrintOptions { format, ..PrintOptions::default() }
 }
 
-fn from_row(offset: u64) -> PrintOptions {
+pub(crate) fn from_row(offset: u64) -> PrintOptions {
     PrintOptions { offset, ..PrintOptions::default() }
 }
 
-fn unsupported(file: &Bytes) -> String {
+pub(crate) fn unsupported(file: &Bytes) -> String {
     match print(file, PrintOptions::default()) {
         (out, Err(error @ Error::Unsupported { .. })) if out.is_empty() => error.to_string(),
         (_, other) => panic!("{other:?}"),
@@ -74,15 +74,15 @@ fn unsupported(file: &Bytes) -> String {
 }
 
 /// For a column `n`, which has all numbers from one to another.
-fn numbers(range: Range<i32>) -> Data {
+pub(crate) fn numbers(range: Range<i32>) -> Data {
     Data::plain(range.len(), int32s(range))
 }
 
-fn number_rows(range: Range<i32>) -> String {
+pub(crate) fn number_rows(range: Range<i32>) -> String {
     range.map(|number| format!("{{\"n\":{number}}}\n")).collect()
 }
 
-fn number_file(codec: i32, pages: Vec<Page>) -> File {
+pub(crate) fn number_file(codec: i32, pages: Vec<Page>) -> File {
     File::of(Column::required("n", INT32), Chunk::new(codec, pages))
 }
 
@@ -91,13 +91,13 @@ fn footer(file: &Bytes) -> Footer {
     Footer::read("f", &source).unwrap()
 }
 
-fn batches(file: &Bytes, batch_rows: usize) -> Vec<RecordBatch> {
+pub(crate) fn batches(file: &Bytes, batch_rows: usize) -> Vec<RecordBatch> {
     let batch_rows = batch_rows.try_into().unwrap();
     let options = ReadOptions { batch_rows, ..ReadOptions::default() };
     BatchReader::from_bytes(file.clone(), &options).unwrap().map(Result::unwrap).collect()
 }
 
-fn batch_lines(batches: &[RecordBatch]) -> String {
+pub(crate) fn batch_lines(batches: &[RecordBatch]) -> String {
     let mut out = Vec::new();
     for batch in batches {
         let lines = JsonLines::new("batches", &batch.schema(), &JsonOptions::default());

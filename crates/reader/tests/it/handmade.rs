@@ -1,5 +1,7 @@
 //! Parquet files made by hand, byte by byte: what other programs write, and what they should not have written.
 
+use std::io::Read;
+
 use bytes::Bytes;
 
 /// Physical types.
@@ -13,6 +15,7 @@ pub(crate) const FIXED_LEN_BYTE_ARRAY: i32 = 7;
 pub(crate) const LENGTH: i16 = 2;
 pub(crate) const CONVERTED: i16 = 6;
 pub(crate) const PRECISION: i16 = 8;
+const LOGICAL: i16 = 10;
 
 /// Values of `ConvertedType`.
 pub(crate) const UTF8: i32 = 0;
@@ -24,6 +27,7 @@ pub(crate) const JSON: i32 = 19;
 /// Values of `CompressionCodec`.
 pub(crate) const PLAIN_BYTES: i32 = 0;
 pub(crate) const SNAPPY: i32 = 1;
+pub(crate) const GZIP: i32 = 2;
 pub(crate) const LZ4: i32 = 5;
 
 /// Values of `FieldRepetitionType`.
@@ -226,6 +230,16 @@ fn compress(codec: i32, plain: &[u8]) -> Vec<u8> {
                 out.extend(int(compressed.len()).to_be_bytes());
                 out.extend(compressed);
             }
+            // A stream that is ended without bytes left gets one more block.
+            out.extend([0; 4]);
+            out
+        }
+        // In the frame of zlib, as some writers do it.
+        GZIP => {
+            let mut out = Vec::new();
+            flate2::read::ZlibEncoder::new(plain, flate2::Compression::fast())
+                .read_to_end(&mut out)
+                .unwrap();
             out
         }
         other => panic!("no codec {other}"),
@@ -277,6 +291,14 @@ impl Column {
     /// No leaf at all.
     pub(crate) fn group_without_members(name: &str) -> Self {
         Self { elements: vec![group(name, OPTIONAL, 0)], path: Vec::new(), physical: INT32 }
+    }
+
+    /// Sets the logical type of the leaf's schema element: a union, of which this is the member.
+    pub(crate) fn logical(mut self, member: i16) -> Self {
+        let leaf = self.elements.pop().unwrap();
+        let kind = Thrift::default().inner(member, Thrift::default());
+        self.elements.push(leaf.inner(LOGICAL, kind));
+        self
     }
 
     /// Sets a number of the leaf's schema element.
