@@ -123,9 +123,9 @@ const STEP: usize = 8;
 
 impl Reading {
     /// The pages of some row groups, for so many decoders.
-    pub(crate) fn pages(&self, groups: Range<usize>, lanes: usize) -> Arc<Pages> {
+    pub(crate) fn pages(&self, part: &Part, lanes: usize) -> Arc<Pages> {
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
-        Pages::new(source, &self.footer, groups, &self.columns, (&self.plan, lanes))
+        Pages::new(source, &self.footer, part, &self.columns, (&self.plan, lanes))
     }
 
     /// A decoder of the `selected` rows of `pages`.
@@ -280,7 +280,7 @@ impl BatchReader {
     fn start(&mut self) -> Result<(), Error> {
         let reading = &self.reading;
         let part = Part::of(&reading.footer, self.rows());
-        let pages = reading.pages(part.groups, 1);
+        let pages = reading.pages(&part, 1);
         // More rows, so that those that the footer does not have are noticed. Of few rows the `parquet` crate makes
         // a mask, which must fit.
         let is_checked = self.rows().end == reading.footer.rows()

@@ -178,19 +178,19 @@ impl Lanes {
             let more = if is_last { plan.block_rows as u64 } else { 0 };
             selected.push(select(rows.end - rows.start + more));
         }
-        let pages = self.pages_of(blocks.start, part.groups)?;
+        let pages = self.pages_of(blocks.start, &part)?;
         let rows = (plan.block_rows, plan.least_rows);
         let bounds = Bounds::new(&plan.memory, rows, plan.block_bytes, false, (plan.lanes, true));
         reading.decoder((&pages, lane), selected, plan.block_rows, bounds).ok()
     }
 
     /// The pages of a stretch, made by the lane that comes to it first. No lane is a whole stretch behind another.
-    fn pages_of(&self, stretch: u64, groups: Range<usize>) -> Option<Arc<Pages>> {
+    fn pages_of(&self, stretch: u64, part: &Part) -> Option<Arc<Pages>> {
         let mut current = lock(&self.stretch);
         let mut pages = lock(&self.pages);
         if *current != Some(stretch) {
             *current = Some(stretch);
-            *pages = Some(self.reading.pages(groups, self.all.len()));
+            *pages = Some(self.reading.pages(part, self.all.len()));
         }
         pages.clone()
     }

@@ -21,7 +21,7 @@ const ROWS: usize = 64;
 pub(crate) fn invalid_text(reading: &Reading, rows: &Range<u64>) -> Option<(u64, String)> {
     let part = Part::of(&reading.footer, rows.clone());
     let start = rows.start - part.skip;
-    let pages = reading.pages(part.groups, 1);
+    let pages = reading.pages(&part, 1);
     let descriptor = reading.footer.columns(reading.plan.is_printed).descriptor();
     let texts = pages.leaves().filter(|leaf| {
         let column = descriptor.column(leaf.number);

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use bytes::Bytes;
 use parquet::errors::Result;
 
+use crate::batch::Part;
 use crate::codec;
 use crate::footer::{self, Footer};
 use crate::guard::{guarded, lock};
@@ -93,16 +94,15 @@ impl Pages {
     pub(crate) fn new(
         source: Arc<dyn Source>,
         footer: &Footer,
-        groups: Range<usize>,
+        part: &Part,
         columns: &[usize],
         (plan, lanes): (&Plan, usize),
     ) -> Arc<Self> {
-        let (first, ready_bytes_max, is_printed) =
-            (groups.start, plan.pages_bytes, plan.is_printed);
-        let leaves = footer::leaves(footer, columns, is_printed);
-        let ready_bytes_max = if leaves.len() > LEAVES_AHEAD_MAX { 0 } else { ready_bytes_max };
+        let (groups, first) = (part.groups.clone(), part.groups.start);
+        let leaves = footer::leaves(footer, columns, plan.is_printed);
+        let ready_bytes_max = if leaves.len() > LEAVES_AHEAD_MAX { 0 } else { plan.pages_bytes };
         note(trace::Kind::Ready, ready_bytes_max);
-        Arc::new(Self {
+        let pages = Self {
             source,
             leaves,
             footer: footer.clone(),
@@ -118,7 +118,12 @@ impl Pages {
                 leaves_there: 0,
                 next_ahead: first + 1,
             }),
-        })
+        };
+        if part.skip == 0 && ready_bytes_max > 0 {
+            // Its pages can be read ahead before the decoder comes to the second column.
+            pages.open_wanted(&mut lock(&pages.chunks), first);
+        }
+        Arc::new(pages)
     }
 
     pub(crate) fn groups(&self) -> Range<usize> {
@@ -166,8 +171,12 @@ impl Pages {
             return Vec::new();
         }
         chunks.next_ahead = group + 1;
-        // All of its rows are wanted, those at the start too.
-        self.leaves.iter().map(|leaf| self.chunk(&mut chunks, group, leaf.number, true)).collect()
+        self.open_wanted(&mut chunks, group)
+    }
+
+    /// Opens the chunks of a row group all rows of which are wanted, those at the start too.
+    fn open_wanted(&self, chunks: &mut Chunks, group: usize) -> Vec<Arc<Chunk>> {
+        self.leaves.iter().map(|leaf| self.chunk(chunks, group, leaf.number, true)).collect()
     }
 
     fn chunk(&self, chunks: &mut Chunks, group: usize, leaf: usize, is_wanted: bool) -> Arc<Chunk> {
