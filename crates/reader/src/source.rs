@@ -111,24 +111,38 @@ impl FileSource {
         Ok(Self { file, size })
     }
 
-    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
-        }
-        #[cfg(windows)]
-        {
-            let mut done = 0;
-            while done < buffer.len() {
-                let at = offset + done as u64;
-                match std::os::windows::fs::FileExt::seek_read(&self.file, &mut buffer[done..], at)?
-                {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    read => done += read,
-                }
+    /// Reads `length` bytes at `offset`, into memory that need not be cleared before.
+    #[cfg(unix)]
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        use rustix::buffer::spare_capacity;
+        use rustix::io::{Errno, pread};
+
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let at = offset + bytes.len() as u64;
+            match pread(&self.file, spare_capacity(&mut bytes), at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
-            Ok(())
         }
+        // There may be room for more than was asked for.
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let mut done = 0;
+        while done < length {
+            let at = offset + done as u64;
+            match std::os::windows::fs::FileExt::seek_read(&self.file, &mut bytes[done..], at)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => done += read,
+            }
+        }
+        Ok(bytes)
     }
 }
 
@@ -142,9 +156,7 @@ impl Source for FileSource {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-        let mut buffer = vec![0; length];
-        self.fill(&mut buffer, range.start)?;
-        Ok(buffer.into())
+        Ok(self.read_at(range.start, length)?.into())
     }
 }
 
