@@ -30,9 +30,7 @@ use std::ops::Range;
 
 use crate::jsonl::{Counts, NonFinite};
 
-use super::block::whole_block;
-#[cfg(target_arch = "x86_64")]
-use super::block::{has_avx2, has_avx512};
+use super::block::{for_each_cpu, whole_block};
 use super::cell::{Cells, as_length};
 use super::float::write_f32;
 #[cfg(target_arch = "x86_64")]
@@ -132,37 +130,12 @@ impl Scaled {
     }
 }
 
-/// Makes the cells of single values, a column's or a map's; what is not decided here is left long.
-pub(crate) fn fill(values: &[f32], cells: &mut Cells) {
-    #[cfg(target_arch = "x86_64")]
-    if has_avx512() {
-        #[expect(unsafe_code, reason = "the same code compiled for AVX-512 takes 0.7 of the time")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            fill_avx512(values, cells);
-        }
-        return;
-    } else if has_avx2() {
-        #[expect(unsafe_code, reason = "the same code compiled for AVX2 takes half the time")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            fill_avx2(values, cells);
-        }
-        return;
+for_each_cpu! {
+    /// Makes the cells of single values, a column's or a map's; what is not decided here is left long.
+    pub(crate) fn fill(values: &[f32], cells: &mut Cells) {
+        vectors: fill_blocks(values, cells, |digits, form| shuffle(digits, form)),
+        any: fill_blocks(values, cells, shift),
     }
-    fill_blocks(values, cells, shift);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2,lzcnt,popcnt")]
-fn fill_avx512(values: &[f32], cells: &mut Cells) {
-    fill_blocks(values, cells, |digits, form| shuffle(digits, form));
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi2,lzcnt,popcnt")]
-fn fill_avx2(values: &[f32], cells: &mut Cells) {
-    fill_blocks(values, cells, |digits, form| shuffle(digits, form));
 }
 
 #[inline(always)]
@@ -179,42 +152,17 @@ fn fill_blocks(values: &[f32], cells: &mut Cells, arrange: impl Arrange) {
     }
 }
 
-/// Appends an array of f32 without nulls.
-pub(crate) fn write_f32_list(
-    values: &[f32],
-    form: NonFinite,
-    out: &mut Vec<u8>,
-    counts: &mut Counts,
-) {
-    #[cfg(target_arch = "x86_64")]
-    if has_avx512() {
-        #[expect(unsafe_code, reason = "the same code compiled for AVX-512 takes 0.7 of the time")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            write_list_avx512(values, form, out, counts);
-        }
-        return;
-    } else if has_avx2() {
-        #[expect(unsafe_code, reason = "the same code compiled for AVX2 takes about half the time")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            write_list_avx2(values, form, out, counts);
-        }
-        return;
+for_each_cpu! {
+    /// Appends an array of f32 without nulls.
+    pub(crate) fn write_f32_list(
+        values: &[f32],
+        form: NonFinite,
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) {
+        vectors: write_list(values, form, out, counts, |digits, form| shuffle(digits, form)),
+        any: write_list(values, form, out, counts, shift),
     }
-    write_list(values, form, out, counts, shift);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2,lzcnt,popcnt")]
-fn write_list_avx512(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut Counts) {
-    write_list(values, form, out, counts, |digits, form| shuffle(digits, form));
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi2,lzcnt,popcnt")]
-fn write_list_avx2(values: &[f32], form: NonFinite, out: &mut Vec<u8>, counts: &mut Counts) {
-    write_list(values, form, out, counts, |digits, form| shuffle(digits, form));
 }
 
 #[inline(always)]
@@ -364,6 +312,7 @@ fn high_half(a: u16, b: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::block::tested::on_each_cpu;
     use super::*;
 
     fn text(
@@ -385,12 +334,12 @@ mod tests {
     }
 
     fn check(values: &[f32]) {
+        on_each_cpu(|| check_on_this(values));
+    }
+
+    fn check_on_this(values: &[f32]) {
         let expected = by_zmij(values);
         assert_eq!(text(values, write_f32_list), expected);
-        let portable = |values: &[f32], form, out: &mut Vec<u8>, counts: &mut Counts| {
-            write_list(values, form, out, counts, shift);
-        };
-        assert_eq!(text(values, portable), expected, "compiled for any CPU");
         for block in values.chunks(super::super::cell::CELLS) {
             let mut cells = Cells::new(b"");
             cells.begin(&(0..block.len()));

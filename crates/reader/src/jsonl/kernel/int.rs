@@ -6,9 +6,10 @@
 
 use crate::jsonl::Int64Form;
 
+use super::block::for_each_cpu;
 use super::cell::{Cells, Slot, append};
 #[cfg(target_arch = "x86_64")]
-use super::{block::has_avx2, int_cells};
+use super::int_cells;
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 const EIGHT: u64 = 100_000_000;
@@ -28,20 +29,25 @@ pub(crate) fn write_unsigned(value: impl Into<u64>, form: Int64Form, out: &mut V
 }
 
 /// Fewer values than these are faster one by one.
-#[cfg(target_arch = "x86_64")]
 const FEW: usize = 6;
 
 /// Makes the cells of signed integers.
 pub(crate) fn fill_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
-    #[cfg(target_arch = "x86_64")]
-    if values.len() >= FEW && has_avx2() {
-        #[expect(unsafe_code, reason = "in blocks they take three quarters of the instructions")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            int_cells::fill_signed(values, form, cells);
-        }
-        return;
+    if values.len() < FEW {
+        fill_each_signed(values, form, cells);
+    } else {
+        fill_many_signed(values, form, cells);
     }
+}
+
+for_each_cpu! {
+    fn fill_many_signed[T: Copy + Into<i64>][T](values: &[T], form: Int64Form, cells: &mut Cells) {
+        vectors: int_cells::fill_signed(values, form, cells),
+        any: fill_each_signed(values, form, cells),
+    }
+}
+
+fn fill_each_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
     match form {
         Int64Form::Number => {
             cells.fill(values, |value, slot| Some(signed(value, slot, Int64Form::Number)));
@@ -54,15 +60,25 @@ pub(crate) fn fill_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, ce
 
 /// Makes the cells of unsigned integers.
 pub(crate) fn fill_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
-    #[cfg(target_arch = "x86_64")]
-    if values.len() >= FEW && has_avx2() {
-        #[expect(unsafe_code, reason = "in blocks they take three quarters of the instructions")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            int_cells::fill_unsigned(values, form, cells);
-        }
-        return;
+    if values.len() < FEW {
+        fill_each_unsigned(values, form, cells);
+    } else {
+        fill_many_unsigned(values, form, cells);
     }
+}
+
+for_each_cpu! {
+    fn fill_many_unsigned[T: Copy + Into<u64>][T](
+        values: &[T],
+        form: Int64Form,
+        cells: &mut Cells,
+    ) {
+        vectors: int_cells::fill_unsigned(values, form, cells),
+        any: fill_each_unsigned(values, form, cells),
+    }
+}
+
+fn fill_each_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
     cells.fill(values, |value, slot| Some(unsigned(value, slot, form)));
 }
 

@@ -1,4 +1,4 @@
-//! Cells of integers on x86-64 CPUs with AVX2: 32 at a time.
+//! Cells of integers on x86-64 CPUs with AVX2 or AVX-512: 32 at a time.
 //!
 //! Bench: `cargo bench --bench engine`, i64 and i64 list; `benches/peers/`, data set scalar. Compared with
 //! `itoa` in the tests, as is the way for other CPUs in [`super::int`].
@@ -26,7 +26,8 @@ struct Numbers {
 }
 
 /// Makes the cells of signed integers.
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 pub(super) fn fill_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
     let mut numbers = Numbers { magnitudes: [0; BLOCK], minus: [0; BLOCK] };
     for (number, values) in values.chunks(BLOCK).enumerate() {
@@ -41,7 +42,8 @@ pub(super) fn fill_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, ce
 }
 
 /// Makes the cells of unsigned integers.
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 pub(super) fn fill_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
     let mut numbers = Numbers { magnitudes: [0; BLOCK], minus: [0; BLOCK] };
     for (number, values) in values.chunks(BLOCK).enumerate() {
@@ -52,7 +54,8 @@ pub(super) fn fill_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, 
     }
 }
 
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 fn fill_block(numbers: &Numbers, count: usize, form: Int64Form, cells: Block<'_>) {
     let bits = numbers.magnitudes.iter().fold(0, |bits, magnitude| bits | magnitude);
     match (form, bits >> 26, bits >> 53) {
@@ -171,6 +174,7 @@ fn decimal_length(number: u32) -> u32 {
 #[cfg(test)]
 #[expect(clippy::cast_possible_truncation, reason = "made-up numbers of any kind will do")]
 mod tests {
+    use super::super::block::tested::on_each_cpu;
     use super::super::cell::CELLS;
     use super::super::int::{fill_signed, fill_unsigned};
     use super::{Cells, Int64Form};
@@ -190,6 +194,10 @@ mod tests {
     }
 
     fn check_unsigned(values: &[u64]) {
+        on_each_cpu(|| check_unsigned_on_this(values));
+    }
+
+    fn check_unsigned_on_this(values: &[u64]) {
         for values in values.chunks(CELLS) {
             let [numbers, strings] =
                 texts(values.len(), |form, cells| fill_unsigned(values, form, cells));
@@ -202,6 +210,10 @@ mod tests {
     }
 
     fn check_signed(values: &[i64]) {
+        on_each_cpu(|| check_signed_on_this(values));
+    }
+
+    fn check_signed_on_this(values: &[i64]) {
         for values in values.chunks(CELLS) {
             let [numbers, strings] =
                 texts(values.len(), |form, cells| fill_signed(values, form, cells));

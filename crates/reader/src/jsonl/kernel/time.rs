@@ -7,10 +7,11 @@ use arrow_schema::TimeUnit;
 
 use crate::jsonl::{Counts, Int64Form};
 
+use super::block::for_each_cpu;
 use super::cell::{Cells, Slot, append};
 use super::int::{eight_digits, write_unsigned};
 #[cfg(target_arch = "x86_64")]
-use super::{block::has_avx2, time_cells};
+use super::time_cells;
 
 pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -34,20 +35,25 @@ fn resolution(unit: TimeUnit) -> (i64, usize) {
 }
 
 /// Fewer values than these are faster one by one.
-#[cfg(target_arch = "x86_64")]
 const FEW: usize = 6;
 
 /// Makes the cells of days counted from 1970-01-01.
 pub(crate) fn fill_dates(values: &[i32], cells: &mut Cells) {
-    #[cfg(target_arch = "x86_64")]
-    if values.len() >= FEW && has_avx2() {
-        #[expect(unsafe_code, reason = "in blocks they take a third of the instructions")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            time_cells::fill_dates(values, cells);
-        }
-        return;
+    if values.len() < FEW {
+        fill_each_date(values, cells);
+    } else {
+        fill_many_dates(values, cells);
     }
+}
+
+for_each_cpu! {
+    fn fill_many_dates(values: &[i32], cells: &mut Cells) {
+        vectors: time_cells::fill_dates(values, cells),
+        any: fill_each_date(values, cells),
+    }
+}
+
+fn fill_each_date(values: &[i32], cells: &mut Cells) {
     cells.fill(values, |days, slot| date(i64::from(days), slot));
 }
 
@@ -62,15 +68,29 @@ pub(crate) fn fill_timestamps(values: &[i64], unit: TimeUnit, utc: bool, cells: 
 }
 
 fn fill_parts<const PARTS: i64, const DIGITS: usize>(values: &[i64], utc: bool, cells: &mut Cells) {
-    #[cfg(target_arch = "x86_64")]
-    if values.len() >= FEW && has_avx2() {
-        #[expect(unsafe_code, reason = "in blocks they take two fifths of the instructions")]
-        // SAFETY: the CPU has what the function is compiled for, as was asked just now.
-        unsafe {
-            time_cells::fill_timestamps::<PARTS, DIGITS>(values, utc, cells);
-        }
-        return;
+    if values.len() < FEW {
+        fill_each_of_parts::<PARTS, DIGITS>(values, utc, cells);
+    } else {
+        fill_many_of_parts::<PARTS, DIGITS>(values, utc, cells);
     }
+}
+
+for_each_cpu! {
+    fn fill_many_of_parts[const PARTS: i64, const DIGITS: usize][PARTS, DIGITS](
+        values: &[i64],
+        utc: bool,
+        cells: &mut Cells,
+    ) {
+        vectors: time_cells::fill_timestamps::<PARTS, DIGITS>(values, utc, cells),
+        any: fill_each_of_parts::<PARTS, DIGITS>(values, utc, cells),
+    }
+}
+
+fn fill_each_of_parts<const PARTS: i64, const DIGITS: usize>(
+    values: &[i64],
+    utc: bool,
+    cells: &mut Cells,
+) {
     cells.fill(values, |value, slot| timestamp::<PARTS, DIGITS>(value, utc, slot));
 }
 

@@ -1,4 +1,4 @@
-//! Cells of dates and timestamps on x86-64 CPUs with AVX2: 32 at a time.
+//! Cells of dates and timestamps on x86-64 CPUs with AVX2 or AVX-512: 32 at a time.
 //!
 //! Bench: `cargo bench --bench engine`, timestamp; `benches/peers/`, data set scalar. Compared with the
 //! general way of [`super::time`] in the tests, as is the way for other CPUs there.
@@ -16,7 +16,8 @@ use super::time::{DAYS_TO_1970, ERA_DAYS, LAST_DAY, SECONDS_PER_DAY, march_calen
 const ZEROS: u64 = 0x3030_3030;
 
 /// Makes the cells of days counted from 1970-01-01.
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 pub(super) fn fill_dates(values: &[i32], cells: &mut Cells) {
     for (number, values) in values.chunks(BLOCK).enumerate() {
         write_dates(values, cells.block_mut(number * BLOCK));
@@ -25,7 +26,8 @@ pub(super) fn fill_dates(values: &[i32], cells: &mut Cells) {
 
 /// Makes the cells of instants (`utc`) or local dates and times, counted in 1/`PARTS` seconds and shown
 /// with `DIGITS` digits behind the point.
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 pub(super) fn fill_timestamps<const PARTS: i64, const DIGITS: usize>(
     values: &[i64],
     utc: bool,
@@ -57,7 +59,7 @@ fn first_word(year: u32, month_day: u32) -> u64 {
     FIXED | u64::from(year) << 8 | u64::from(month_day) << 48
 }
 
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a small number")]
 fn write_dates(values: &[i32], cells: Block<'_>) {
     const FIXED: u64 = u64::from_le_bytes(*b"-00\"\0\0\0\0");
@@ -140,7 +142,8 @@ fn take_apart<const PARTS: i64>(values: &[i64; BLOCK], length: u8) -> Parts {
     apart
 }
 
-#[target_feature(enable = "avx2,bmi2,lzcnt")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
 fn write_timestamps<const PARTS: i64, const DIGITS: usize>(
     values: &[i64],
     utc: bool,
@@ -207,6 +210,7 @@ fn write_timestamps<const PARTS: i64, const DIGITS: usize>(
 mod tests {
     use arrow_schema::TimeUnit;
 
+    use super::super::block::tested::on_each_cpu;
     use super::super::cell::CELLS;
     use super::super::time::{fill_dates, fill_timestamps, write_date_quoted, write_timestamp};
     use super::{Cells, LAST_DAY, SECONDS_PER_DAY};
@@ -232,6 +236,10 @@ mod tests {
     }
 
     fn check_timestamps(values: &[i64]) {
+        on_each_cpu(|| check_timestamps_on_this(values));
+    }
+
+    fn check_timestamps_on_this(values: &[i64]) {
         for values in values.chunks(CELLS) {
             for (unit, utc) in UNITS.into_iter().zip([true, false, true, false]) {
                 for utc in [utc, !utc] {
@@ -248,6 +256,10 @@ mod tests {
     }
 
     fn check_dates(values: &[i32]) {
+        on_each_cpu(|| check_dates_on_this(values));
+    }
+
+    fn check_dates_on_this(values: &[i32]) {
         for values in values.chunks(CELLS) {
             let mut cells = Cells::new(b"");
             cells.begin(&(0..values.len()));
