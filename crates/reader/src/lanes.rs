@@ -1,5 +1,5 @@
-//! Several decoders of one file at once. Each is a lane and decodes every so-manieth block, skipping those
-//! between; the pages are shared.
+//! Several decoders of one file at once. Each is a lane and decodes one block or two in every so many, skipping
+//! those between; the pages are shared.
 //!
 //! Numbers of blocks are given out in their order. A thread that has one takes from its lane the block that
 //! comes next there, so that a lane decodes in order whoever comes first, and blocks that are given out are
@@ -7,6 +7,7 @@
 //! are given out, and what it leaves is read by a reader of its own, which can do with less and tells of
 //! errors in their turn.
 
+use std::iter::successors;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +18,10 @@ use crate::guard::{guarded, lock};
 use crate::pages::Pages;
 use crate::trace::{Kind, task};
 
+/// Blocks that a lane decodes one behind the other where row groups are so small that it would have no more than as many
+/// of each: all that it skips of a row group costs it less then. Elsewhere the blocks would only wait longer for it.
+const RUN_OF_SMALL_GROUPS: u64 = 2;
+
 /// Blocks of a lane whose places are made at a time.
 const STRETCH_BLOCKS: u64 = 8192;
 
@@ -25,6 +30,8 @@ pub(crate) struct Lanes {
     reading: Arc<Reading>,
     rows: Range<u64>,
     blocks: u64,
+    /// Blocks of each turn of a lane.
+    run: u64,
     all: Vec<Mutex<Lane>>,
     numbers: Mutex<Numbers>,
     /// The pages of the rows that the first of the lanes has come to.
@@ -51,12 +58,21 @@ impl Lanes {
     /// For all rows that `reader` would read.
     pub(crate) fn of(reader: &BatchReader) -> Self {
         let (reading, rows) = (reader.reading(), reader.rows());
-        let lane = |number| Lane { number, next: number as u64, decoder: None, has_ended: false };
+        let (block_rows, lanes) = (reading.plan.block_rows as u64, reading.plan.lanes as u64);
+        let groups = Part::of(&reading.footer, rows.clone()).groups.len() as u64;
+        let rows_of_all = lanes * block_rows * RUN_OF_SMALL_GROUPS;
+        let is_small = (rows.end - rows.start) / groups.max(1) <= rows_of_all;
+        let run = if is_small { RUN_OF_SMALL_GROUPS } else { 1 };
+        let lane = |number: usize| {
+            let next = number as u64 * run;
+            Mutex::new(Lane { number, next, decoder: None, has_ended: false })
+        };
         Self {
             reading: Arc::clone(reading),
-            blocks: (rows.end - rows.start).div_ceil(reading.plan.block_rows as u64),
+            blocks: (rows.end - rows.start).div_ceil(block_rows),
             rows,
-            all: (0..reading.plan.lanes).map(|number| Mutex::new(lane(number))).collect(),
+            run,
+            all: (0..reading.plan.lanes).map(lane).collect(),
             numbers: Mutex::new(Numbers { next: 0, is_over: false }),
             pages: SharedPages::default(),
             stretch: Mutex::default(),
@@ -85,13 +101,19 @@ impl Lanes {
 
     /// The lane of a block.
     pub(crate) fn of_block(&self, number: u64) -> Option<&Mutex<Lane>> {
-        self.all.get(usize::try_from(number % self.all.len() as u64).ok()?)
+        self.all.get(usize::try_from(number / self.run % self.all.len() as u64).ok()?)
+    }
+
+    /// The block that the same lane decodes after a block.
+    fn after(&self, number: u64) -> u64 {
+        let next = number + 1;
+        if next % self.run == 0 { next + self.run * (self.all.len() as u64 - 1) } else { next }
     }
 
     /// The next block of a lane with its number, if the lane can decode it.
     pub(crate) fn next(&self, lane: &mut Lane) -> (u64, Option<Block>) {
         let number = lane.next;
-        lane.next += self.all.len() as u64;
+        lane.next = self.after(number);
         let of_lane = lane.number as u64;
         let decode =
             |lane: &mut Lane| task(Kind::Decode, number, of_lane, || self.decode(lane, number));
@@ -169,7 +191,8 @@ impl Lanes {
         let part = Part::of(&reading.footer, rows.clone());
         let mut end = rows.start - part.skip;
         let mut selected = Vec::new();
-        for block in (number..blocks.end).step_by(self.all.len()) {
+        let of_lane = successors(Some(number), |&block| Some(self.after(block)));
+        for block in of_lane.take_while(|&block| block < blocks.end) {
             let rows = self.rows_of(block);
             selected.push(skip(rows.start - end));
             end = rows.end;
