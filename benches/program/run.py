@@ -1,6 +1,6 @@
-"""Times the whole program: threads, length, first row, slow readers, pipes, memory.
+"""Times the whole program: threads, length, small files, first row, slow readers, pipes, memory.
 
-    python3 benches/program/run.py [--rounds N] [--record NAME] [--large]
+    python3 benches/program/run.py [--rounds N] [--record NAME] [--large] [--only small]
 
 Uses the data sets of benches/peers/run.py, which it makes if they are missing, and longer ones of the
 same kind. --large adds one file of more than 2 GB. With --record it writes benches/record/NAME.json.
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import CACHE, OURS, ROOT, machine, run_to_cat, write_record
+from harness import CACHE, OURS, ROOT, environment, machine, run_to_cat, write_record
 
 SETS = ["vec", "text", "scalar", "sparse"]
 MORE = ["vec128", "vec1536", "vec64", "ints"]
@@ -92,6 +92,41 @@ def length(rounds):
     return record
 
 
+SPLIT = """
+import os, sys, pyarrow.parquet as pq
+source, folder, one = sys.argv[1:4]
+table = pq.read_table(source)
+files = max(1, round(os.path.getsize(source) / 100_000))
+rows = -(-len(table) // files)
+os.makedirs(folder)
+# Without dictionaries, as each small file would have one of its own.
+pq.write_table(table, one, use_dictionary=False)
+for number in range(files):
+    part = table.slice(number * rows, rows)
+    pq.write_table(part, f"{folder}/part-{number:05}.parquet", use_dictionary=False)
+"""
+
+
+def small_files(rounds):
+    """Files of 100 KB beside one file of the same rows, by the same writer."""
+    python = environment("peers", ROOT / "benches/peers/requirements.txt")
+    record = {}
+    for name in SETS:
+        folder, one = CACHE / "small" / name, CACHE / "small" / f"{name}.parquet"
+        if not folder.exists():
+            subprocess.run([python, "-c", SPLIT, CACHE / "sets" / f"{name}.parquet", folder, one], check=True)
+        for threads in ["1", "2", "8"]:
+            seconds, memory = in_turns(rounds, {
+                "one file": lambda: run(one, "--threads", threads),
+                "small files": lambda: run(folder, "--threads", threads),
+            })
+            ratio = round(seconds["small files"] / seconds["one file"], 2)
+            files = len(list(folder.iterdir()))
+            record[f"{name}, {threads} threads"] = {"files": files, "seconds": seconds, "memory_mib": memory, "ratio": ratio}
+            print(f"{name}: {files} files take {ratio} of the time of one with {threads} threads, peak {memory}", flush=True)
+    return record
+
+
 def first_row(rounds):
     """Milliseconds from the start of the program to its first byte."""
     record = {}
@@ -155,19 +190,21 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record")
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--only", choices=["small"])
     chosen = parser.parse_args()
     prepare(chosen.large)
-    record = {"cores": os.cpu_count(), "rounds": chosen.rounds}
-    record["threads and pipes"] = threads_and_pipes(chosen.rounds)
-    record["length"] = length(chosen.rounds)
-    record["first byte"] = first_row(chosen.rounds)
-    record["slow reader"] = slow_reader()
-    record["memory"] = memory(chosen.rounds)
+    record = {"machine": machine(), "rounds": chosen.rounds}
+    record["small files"] = small_files(chosen.rounds)
+    if not chosen.only:
+        record["threads and pipes"] = threads_and_pipes(chosen.rounds)
+        record["length"] = length(chosen.rounds)
+        record["first byte"] = first_row(chosen.rounds)
+        record["slow reader"] = slow_reader()
+        record["memory"] = memory(chosen.rounds)
     if chosen.large:
         record["large"] = large(min(3, chosen.rounds))
     if chosen.record:
-        place = ROOT / "benches/record" / f"{chosen.record}.json"
-        place.write_text(json.dumps(record, indent=1) + "\n")
+        write_record(chosen.record, record)
 
 
 main()
