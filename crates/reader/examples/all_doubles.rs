@@ -10,15 +10,14 @@
     reason = "made-up numbers of any kind will do"
 )]
 
-use std::error::Error;
+mod compared;
+
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::{ArrayRef, Float64Array, ListArray, RecordBatch};
-use arrow_buffer::OffsetBuffer;
-use arrow_schema::{DataType, Field};
-use viking_reader::{JsonLines, JsonOptions};
+use arrow_array::types::Float64Type;
+
+use compared::{Failure, Texts, on_all_threads};
 
 const COUNT: u64 = 10_000_000_000;
 
@@ -29,8 +28,6 @@ const STEP: u64 = 1 << 16;
 /// module `float64` says what it leaves to `zmij`.
 const BLOCK: usize = 32;
 const OWN: Range<f64> = 1.0 / 65_536.0..70_368_744_177_664.0;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 type Kind = (&'static str, fn(&mut Random) -> f64);
 
@@ -87,17 +84,8 @@ type Tally = [(u64, u64); KINDS.len()];
 fn main() -> Result<(), Failure> {
     let count = std::env::args().nth(1).map_or(Ok(COUNT), |count| count.parse())?;
     let steps = count.div_ceil(STEP);
-    let threads = std::thread::available_parallelism()?.get();
     let next = AtomicU64::new(0);
-    let tallies = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..threads).map(|_| scope.spawn(|| compare_steps(&next, steps))).collect();
-        let outcomes = workers.into_iter().map(|worker| match worker.join() {
-            Ok(outcome) => outcome,
-            Err(_) => Err("a thread panicked".into()),
-        });
-        outcomes.collect::<Result<Vec<Tally>, Failure>>()
-    })?;
+    let tallies = on_all_threads(|| compare_steps(&next, steps))?;
     #[expect(clippy::print_stdout, reason = "the result of this program")]
     for (kind, (name, _)) in KINDS.iter().enumerate() {
         let compared: u64 = tallies.iter().map(|tally| tally[kind].0).sum();
@@ -109,7 +97,7 @@ fn main() -> Result<(), Failure> {
 
 fn compare_steps(next: &AtomicU64, steps: u64) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut texts = Texts::default();
     loop {
         let step = next.fetch_add(1, Ordering::Relaxed);
         if step >= steps {
@@ -119,18 +107,9 @@ fn compare_steps(next: &AtomicU64, steps: u64) -> Result<Tally, Failure> {
         let (name, make) = KINDS[kind];
         let mut random = Random(step << 32);
         let values: Vec<f64> = (0..STEP).map(|_| make(&mut random)).collect();
-        let items = Float64Array::from(values.clone());
-        let item = Arc::new(Field::new("item", DataType::Float64, false));
-        let offsets = OffsetBuffer::from_lengths([values.len()]);
-        let list = ListArray::try_new(item, offsets, Arc::new(items.clone()), None)?;
-        encode(Arc::new(list), &mut ours)?;
-        by_zmij(&values, &mut theirs, ("{\"v\":[", ",", "]}\n"));
-        same(name, step, &ours, &theirs)?;
-        encode(Arc::new(items), &mut ours)?;
-        by_zmij(&values, &mut theirs, ("{\"v\":", "}\n{\"v\":", "}\n"));
-        same(name, step, &ours, &theirs)?;
         tally[kind].0 += STEP;
         tally[kind].1 += values.chunks(BLOCK).map(left_to_zmij).sum::<u64>();
+        texts.compare::<Float64Type>(&format_args!("{name}, step {step}"), values)?;
     }
 }
 
@@ -140,39 +119,4 @@ fn left_to_zmij(block: &[f64]) -> u64 {
         return block.len() as u64;
     }
     others.filter(|value| **value != 0.0).count() as u64
-}
-
-fn encode(column: ArrayRef, out: &mut Vec<u8>) -> Result<(), Failure> {
-    out.clear();
-    let batch = RecordBatch::try_from_iter([("v", column)])?;
-    JsonLines::new("all doubles", &batch.schema(), &JsonOptions::default())?.encode(&batch, out)?;
-    Ok(())
-}
-
-fn by_zmij(values: &[f64], out: &mut Vec<u8>, (start, between, end): (&str, &str, &str)) {
-    out.clear();
-    out.extend_from_slice(start.as_bytes());
-    for (index, value) in values.iter().enumerate() {
-        if index > 0 {
-            out.extend_from_slice(between.as_bytes());
-        }
-        if value.is_finite() {
-            out.extend_from_slice(zmij::Buffer::new().format_finite(*value).as_bytes());
-        } else {
-            out.extend_from_slice(b"null");
-        }
-    }
-    out.extend_from_slice(end.as_bytes());
-}
-
-fn same(name: &str, step: u64, ours: &[u8], theirs: &[u8]) -> Result<(), Failure> {
-    if ours == theirs {
-        return Ok(());
-    }
-    let place = ours.iter().zip(theirs).position(|(a, b)| a != b).unwrap_or(0);
-    let near = |text: &[u8]| {
-        String::from_utf8_lossy(&text[place.saturating_sub(20)..(place + 20).min(text.len())])
-            .into_owned()
-    };
-    Err(format!("{name}, step {step}: ours {:?}, theirs {:?}", near(ours), near(theirs)).into())
 }

@@ -107,7 +107,8 @@ impl Lanes {
     /// The block that the same lane decodes after a block.
     fn after(&self, number: u64) -> u64 {
         let next = number + 1;
-        if next % self.run == 0 { next + self.run * (self.all.len() as u64 - 1) } else { next }
+        let others = self.run * (self.all.len() as u64 - 1);
+        if next.is_multiple_of(self.run) { next + others } else { next }
     }
 
     /// The next block of a lane with its number, if the lane can decode it.
