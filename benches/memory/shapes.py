@@ -301,7 +301,7 @@ def long_rows():
 
 
 def footers():
-    """More in the footer than in the rows."""
+    """More in the footer, or in the headers of pages, than in the rows."""
 
     def groups(count, width):
         def make(path):
@@ -316,6 +316,9 @@ def footers():
 
     def hundred():
         return {f"column_{number}": integers(20_000, 1000, number) for number in range(100)}
+
+    def few():
+        return {"v": texts([length % 40 for length in range(100_000)]), "n": integers(100_000), "m": integers(100_000)}
 
     def thousands():
         return {f"column_{number}": [f"value {number}"] * 10 for number in range(5_000)}
@@ -332,6 +335,8 @@ def footers():
     shape("footer-of-2000-row-groups-of-10", groups(2_000, 10), more=True, small=True)
     shape("footer-of-20000-row-groups-of-10", groups(20_000, 10), more=True)
     shape("footer-of-2000-row-groups-of-100", saved(hundred, group_rows=10), more=True)
+    tiny = {"data_page_size": 1, "write_batch_size": 1, "use_dictionary": False, "group_rows": 12_345}
+    shape("pages-of-one-value", saved(few, codec="gzip", **tiny), more=True, small=True)
     for writer in ["pyarrow", "polars"]:
         shape(f"footer-of-5000-columns-{writer}", saved(thousands, writer), more=True)
     shape("footer-with-8-mib-of-metadata-twice", saved(notes), more=True)

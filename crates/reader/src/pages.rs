@@ -41,6 +41,13 @@ const LEAVES_AHEAD_MAX: usize = 256;
 /// Row groups whose pages may be ready, behind the last that is being decoded.
 const GROUPS_AHEAD: usize = 2;
 
+/// What is kept of a page takes about so much beside its bytes, which matters where those are few.
+const PAGE_KEPT_BYTES: u64 = 512;
+
+/// Pages of a column chunk that lanes may have between them. What is kept of each takes memory too, and looking through
+/// them takes time, so a lane that is further ahead ends.
+const PAGES_BETWEEN_MAX: usize = 256;
+
 /// Pages of more bytes are not held compressed, where their codec allows it.
 const STREAMED_BYTES: usize = 2 << 20;
 
@@ -426,6 +433,9 @@ impl State {
             }
             let Some(slot) = self.next_slot(pages)? else { return Ok(None) };
             self.slots.push_back(Arc::new(slot));
+            if self.lanes.len() > 1 && self.slots.len() > PAGES_BETWEEN_MAX {
+                return Err(damage("there are too many pages between the decoders"));
+            }
         }
     }
 
@@ -512,6 +522,7 @@ impl Slot {
         }
         let (plain, is_compressed) = header.plain_start();
         if codec == 0 || !is_compressed {
+            held.set(header.compressed_bytes as u64 + PAGE_KEPT_BYTES);
             return Ok(Bytes::from_owner(Counted { bytes: compressed, _held: held }));
         }
         let bytes = header.uncompressed_bytes;
@@ -523,7 +534,7 @@ impl Slot {
         page.extend_from_slice(&compressed[..plain]);
         codec::decompress(codec, &compressed[plain..], bytes - plain, &mut page)?;
         drop(compressed);
-        held.set(page.capacity() as u64);
+        held.set(page.capacity() as u64 + PAGE_KEPT_BYTES);
         Ok(Bytes::from_owner(Counted { bytes: page.into(), _held: held }))
     }
 }

@@ -15,29 +15,35 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, TimeUnit};
 
 use crate::jsonl::Counts;
 
-/// The field with all times in it nullable, but for keys of maps, none of which may be null.
+/// The field with all times in it nullable, and all that they are in, but for keys of maps, none of which may be null.
+///
+/// What stands beside a time in a struct becomes nullable too: under a null of a struct further out there are nulls
+/// that Arrow takes only so.
 pub(crate) fn with_nullable_times(field: &FieldRef) -> FieldRef {
-    let inner = with_nullable_times;
+    if has_times(field.data_type()) { all_nullable(field) } else { Arc::clone(field) }
+}
+
+fn all_nullable(field: &FieldRef) -> FieldRef {
+    let inner = all_nullable;
     let data_type = match field.data_type() {
-        DataType::Time32(_) | DataType::Time64(_) => {
-            return Arc::new(Field::clone(field).with_nullable(true));
-        }
+        // Its array stays as it is.
+        other if !has_times(other) => other.clone(),
         DataType::List(item) => DataType::List(inner(item)),
         DataType::LargeList(item) => DataType::LargeList(inner(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(inner(item), *size),
         DataType::Struct(members) => DataType::Struct(members.iter().map(inner).collect()),
         DataType::Map(entries, sorted) => DataType::Map(with_nullable_values(entries), *sorted),
-        _ => return Arc::clone(field),
+        other => other.clone(),
     };
-    Arc::new(Field::clone(field).with_data_type(data_type))
+    Arc::new(Field::clone(field).with_data_type(data_type).with_nullable(true))
 }
 
-/// [`with_nullable_times`] for the entries of a map.
+/// [`all_nullable`] for the entries of a map.
 fn with_nullable_values(entries: &FieldRef) -> FieldRef {
     let DataType::Struct(members) = entries.data_type() else { return Arc::clone(entries) };
     let mut members: Vec<FieldRef> = members.to_vec();
     if let [_, value] = &mut members[..] {
-        *value = with_nullable_times(value);
+        *value = all_nullable(value);
     }
     Arc::new(Field::clone(entries).with_data_type(DataType::Struct(members.into())))
 }
@@ -62,14 +68,14 @@ pub(crate) fn times_in_a_day(
         DataType::FixedSizeList(item, size) => {
             let list = column.as_fixed_size_list();
             let items = times_in_a_day(list.values(), counts)?;
-            let (item, nulls) = (with_nullable_times(item), list.nulls().cloned());
+            let (item, nulls) = (all_nullable(item), list.nulls().cloned());
             Arc::new(FixedSizeListArray::try_new(item, *size, items, nulls)?)
         }
         DataType::Struct(fields) => {
             let members = column.as_struct().columns().iter();
             let members = members.map(|member| times_in_a_day(member, counts));
             let members = members.collect::<Result<_, _>>()?;
-            let fields: Fields = fields.iter().map(with_nullable_times).collect();
+            let fields: Fields = fields.iter().map(all_nullable).collect();
             Arc::new(StructArray::try_new(fields, members, column.nulls().cloned())?)
         }
         DataType::Map(entries, sorted) => in_map(entries, *sorted, column, counts)?,
@@ -109,7 +115,7 @@ fn in_list<O: OffsetSizeTrait>(
     let list = column.as_list::<O>();
     let (offsets, items) = trimmed(list.offsets(), list.values());
     let items = times_in_a_day(&items, counts)?;
-    let (item, nulls) = (with_nullable_times(item), list.nulls().cloned());
+    let (item, nulls) = (all_nullable(item), list.nulls().cloned());
     Ok(Arc::new(GenericListArray::try_new(item, offsets, items, nulls)?))
 }
 

@@ -157,10 +157,21 @@ fn times_out_of_the_day_are_counted_inside_lists_too() {
     let map = MapArray::try_new(entries, offsets(), members, None, false).unwrap();
     let inside =
         StructArray::try_new(vec![Field::clone(&field("t"))].into(), vec![times.slice(1, 2)], None);
+    let inside = Arc::new(inside.unwrap()) as ArrayRef;
+    // A null above members that are not nullable.
+    let member = |name: &str, array: &ArrayRef| Field::new(name, array.data_type().clone(), false);
+    let number = Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef;
+    let outer = StructArray::try_new(
+        vec![member("inside", &inside), member("n", &number)].into(),
+        vec![Arc::clone(&inside), number],
+        Some(vec![true, false].into()),
+    );
+    let outer = Arc::new(outer.unwrap()) as ArrayRef;
     let batch = RecordBatch::try_from_iter([
         ("list", Arc::new(list) as ArrayRef),
         ("map", Arc::new(map)),
-        ("struct", Arc::new(inside.unwrap())),
+        ("struct", inside),
+        ("outer", outer),
     ]);
     let batch = batch.unwrap();
     let file = parquet(&[batch], 10, Compression::SNAPPY);
@@ -172,7 +183,7 @@ fn times_out_of_the_day_are_counted_inside_lists_too() {
         printer.finish().unwrap();
         printer.counts().times_out_of_range
     };
-    for (offset, expected) in [(0, 8), (1, 3)] {
+    for (offset, expected) in [(0, 9), (1, 3)] {
         for format in [PrintFormat::JsonLines, PrintFormat::ArrowStream] {
             assert_eq!(count(format, offset), expected, "{format:?} from row {offset}");
         }
