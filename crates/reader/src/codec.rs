@@ -143,7 +143,8 @@ fn lz4_hadoop(mut compressed: &[u8], mut out: &mut [u8]) -> Option<()> {
         }
     }
     // A stream that is ended with nothing left to write gets a block without bytes.
-    compressed.iter().all(|byte| *byte == 0).then_some(())
+    let (blocks, rest) = compressed.as_chunks::<4>();
+    (rest.is_empty() && blocks.iter().all(|bytes| *bytes == [0; 4])).then_some(())
 }
 
 fn lz4_block(compressed: &[u8], out: &mut [u8]) -> Result<()> {

@@ -16,8 +16,9 @@ use crate::guard::guarded;
 /// Rows read at a time.
 const ROWS: usize = 64;
 
-/// The first of some rows that has a text in the chosen columns that is not UTF-8, and the top-level column. It
-/// must be known to be there, because all of these rows are read again.
+/// The first of some rows, or of those behind them in their row groups, that has a text in the chosen columns that is
+/// not UTF-8, and the top-level column: a dictionary has the texts of later rows too. It must be known to be there,
+/// because all of these rows are read again.
 pub(crate) fn invalid_text(reading: &Reading, rows: &Range<u64>) -> Option<(u64, String)> {
     let part = Part::of(&reading.footer, rows.clone());
     let start = rows.start - part.skip;
@@ -30,24 +31,24 @@ pub(crate) fn invalid_text(reading: &Reading, rows: &Range<u64>) -> Option<(u64,
     let found = texts.filter_map(|leaf| {
         let column = descriptor.column(leaf.number);
         let chunks = decoder::column_pages(&pages, leaf, &reading.plan.memory);
-        let row = guarded(|| first_invalid(&column, chunks, start, rows)).ok()??;
+        let row = guarded(|| first_invalid(&column, chunks, start, rows.start)).ok()??;
         Some((row, column.path().parts().first()?.clone()))
     });
     found.min()
 }
 
-/// Reads the chunks of one leaf from row `start` of the file on.
+/// Reads the chunks of one leaf, which begin with row `start` of the file, and looks at row `first` and those behind it.
 fn first_invalid(
     column: &ColumnDescPtr,
     chunks: impl Iterator<Item = Box<dyn PageReader>>,
     start: u64,
-    rows: &Range<u64>,
+    first: u64,
 ) -> Option<u64> {
     let (mut values, mut def, mut rep) = (Vec::<ByteArray>::new(), Vec::new(), Vec::new());
     let mut row = start;
     for pages in chunks {
         let mut reader = ColumnReaderImpl::<ByteArrayType>::new(Arc::clone(column), pages);
-        while row < rows.end {
+        loop {
             values.clear();
             def.clear();
             rep.clear();
@@ -64,7 +65,7 @@ fn first_invalid(
                 at += u64::from(index > 0 && rep.get(index).is_none_or(|level| *level == 0));
                 if def.get(index).is_none_or(is_valid)
                     && let Some(value) = left.next()
-                    && rows.contains(&at)
+                    && at >= first
                     && std::str::from_utf8(value.data()).is_err()
                 {
                     return Some(at);

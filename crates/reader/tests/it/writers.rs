@@ -140,6 +140,19 @@ fn a_text_that_is_none_is_told_with_its_column_and_row() {
 }
 
 #[test]
+fn a_text_of_a_dictionary_that_is_none_is_told_with_the_first_row_that_has_it() {
+    let words = [b"good".to_vec(), b"\xff".to_vec()];
+    let keys: Vec<u8> = (0..40_000).map(|row| u8::from(row >= 30_000)).collect();
+    let mut pages = vec![dictionary(2, &texts(&words), SNAPPY)];
+    pages.extend(keys.chunks(5_000).map(|keys| Data::keys(keys).v1(SNAPPY)));
+    let column = Column::required("t", BYTE_ARRAY).with(CONVERTED, UTF8);
+    let file = File::of(column, Chunk::new(SNAPPY, pages)).bytes();
+    let (_, rows) = print(&file, PrintOptions::default());
+    let error = rows.unwrap_err().to_string();
+    assert!(error.starts_with("f: row 30000, column \"t\""), "{error}");
+}
+
+#[test]
 fn times_out_of_the_day_are_counted_inside_lists_too() {
     const DAY: i64 = 86_400_000_000;
     let times: ArrayRef =
