@@ -42,7 +42,7 @@ const LEAVES_AHEAD_MAX: usize = 256;
 const GROUPS_AHEAD: usize = 2;
 
 /// What is kept of a page takes about so much beside its bytes, which matters where those are few.
-const PAGE_KEPT_BYTES: u64 = 512;
+const PAGE_KEPT_BYTES: u64 = 1024;
 
 /// Pages of a column chunk that lanes may have between them. What is kept of each takes memory too, and looking through
 /// them takes time, so a lane that is further ahead ends.
