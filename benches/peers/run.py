@@ -183,13 +183,14 @@ def main():
     chosen = parser.parse_args()
     python, sets = prepare()
     programs = ["viking-export", *ENGINES, *(name for name, _ in ARROW)]
+    timed = [*programs, ONE_THREAD]
     record = {"machine": machine(), "rounds": chosen.rounds, "versions": versions(python), "sets": {}}
     for name in chosen.sets.split(","):
         file = sets / f"{name}.parquet"
         rows = check(programs, python, file)
-        runs, to_cat = {program: [] for program in [*programs, ONE_THREAD]}, []
+        runs, to_cat = {program: [] for program in timed}, []
         for _ in range(chosen.rounds):
-            for program in [*programs, ONE_THREAD]:
+            for program in timed:
                 runs[program].append(run(program, python, file, "/dev/null"))
             to_cat.append(run_to_cat(file)[0])
         processor = {program: statistics.median(time for _, _, time in runs[program])

@@ -16,7 +16,7 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use crate::bounds::Bounds;
 use crate::footer::Columns;
 use crate::levels::Rows;
-use crate::memory::{Held, Memory};
+use crate::memory::Held;
 use crate::page::damage;
 use crate::pages::{Chunk, Leaf, Pages, Slot};
 
@@ -86,9 +86,8 @@ impl Drop for Decoder {
 pub(crate) fn column_pages(
     pages: &Arc<Pages>,
     leaf: &Leaf,
-    memory: &Arc<Memory>,
 ) -> impl Iterator<Item = Box<dyn PageReader>> {
-    let bounds = Bounds::new(memory, (1, 1), u64::MAX, false, (1, false));
+    let bounds = Bounds::new(pages.memory(), (1, 1), u64::MAX, false, (1, false));
     ColumnChunks::new(pages, 0, leaf, &bounds).map_while(Result::ok)
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow_schema::{Fields, Schema, SchemaRef};
 
 use crate::error::Error;
 use crate::footer::damaged;
 use crate::jsonl::Counts;
-use crate::times::{times_in_a_day, with_nullable_times};
+use crate::times::{nullable, times_in_a_day};
 
 /// An Arrow IPC stream of one schema, made batch by batch.
 pub(crate) struct ArrowStream {
@@ -28,8 +28,6 @@ impl ArrowStream {
     /// Begins a stream of batches of `schema`. Its columns may all be null, as those of a later file
     /// may.
     pub(crate) fn new(file: &str, schema: &Schema) -> Result<Self, Error> {
-        let nullable =
-            |field: &FieldRef| Field::clone(&with_nullable_times(field)).with_nullable(true);
         let fields: Fields = schema.fields().iter().map(nullable).collect();
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
         let writer = StreamWriter::try_new(Vec::new(), &schema);

@@ -30,7 +30,7 @@ pub(crate) fn invalid_text(reading: &Reading, rows: &Range<u64>) -> Option<(u64,
     });
     let found = texts.filter_map(|leaf| {
         let column = descriptor.column(leaf.number);
-        let chunks = decoder::column_pages(&pages, leaf, &reading.plan.memory);
+        let chunks = decoder::column_pages(&pages, leaf);
         let row = guarded(|| first_invalid(&column, chunks, start, rows.start)).ok()??;
         Some((row, column.path().parts().first()?.clone()))
     });

@@ -47,7 +47,6 @@ pub(crate) enum Kind {
 pub(crate) struct DataV2 {
     values: u32,
     nulls: Option<u32>,
-    rows: Option<u32>,
     encoding: Encoding,
     def_levels_bytes: usize,
     rep_levels_bytes: usize,
@@ -255,7 +254,8 @@ impl DataV2 {
             num_values: self.values,
             encoding: self.encoding,
             num_nulls: nulls,
-            num_rows: self.rows.unwrap_or(self.values),
+            // Not looked at, and not to be believed.
+            num_rows: self.values,
             def_levels_byte_len: length(self.def_levels_bytes),
             rep_levels_byte_len: length(self.rep_levels_bytes),
             is_compressed: self.is_compressed,
@@ -324,8 +324,8 @@ impl Fields {
     }
 
     fn data_v2(&self, uncompressed_bytes: usize) -> io::Result<DataV2> {
-        // Negative numbers stand for missing ones.
-        let count = |at: usize| self.inner[at].and_then(|count| u32::try_from(count).ok());
+        // A negative number stands for a missing one.
+        let nulls = self.inner[2].and_then(|nulls| u32::try_from(nulls).ok());
         let length = |at: usize| {
             let length = usize::try_from(self.inner[at].unwrap_or(0)).ok();
             length
@@ -339,8 +339,7 @@ impl Fields {
         let values = self.values()?;
         Ok(DataV2 {
             values,
-            nulls: count(2).filter(|&nulls| nulls <= values),
-            rows: count(3),
+            nulls: nulls.filter(|&nulls| nulls <= values),
             encoding: self.encoding(4)?,
             def_levels_bytes,
             rep_levels_bytes,

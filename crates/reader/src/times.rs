@@ -15,16 +15,12 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, TimeUnit};
 
 use crate::jsonl::Counts;
 
-/// The field with all times in it nullable, and all that they are in, but for keys of maps, none of which may be null.
+/// The field as nullable, and all times in it and what they are in, but for keys of maps, none of which may be null.
 ///
 /// What stands beside a time in a struct becomes nullable too: under a null of a struct further out there are nulls
 /// that Arrow takes only so.
-pub(crate) fn with_nullable_times(field: &FieldRef) -> FieldRef {
-    if has_times(field.data_type()) { all_nullable(field) } else { Arc::clone(field) }
-}
-
-fn all_nullable(field: &FieldRef) -> FieldRef {
-    let inner = all_nullable;
+pub(crate) fn nullable(field: &FieldRef) -> FieldRef {
+    let inner = nullable;
     let data_type = match field.data_type() {
         // Its array stays as it is.
         other if !has_times(other) => other.clone(),
@@ -38,17 +34,17 @@ fn all_nullable(field: &FieldRef) -> FieldRef {
     Arc::new(Field::clone(field).with_data_type(data_type).with_nullable(true))
 }
 
-/// [`all_nullable`] for the entries of a map.
+/// [`nullable`] for the entries of a map.
 fn with_nullable_values(entries: &FieldRef) -> FieldRef {
     let DataType::Struct(members) = entries.data_type() else { return Arc::clone(entries) };
     let mut members: Vec<FieldRef> = members.to_vec();
     if let [_, value] = &mut members[..] {
-        *value = all_nullable(value);
+        *value = nullable(value);
     }
     Arc::new(Field::clone(entries).with_data_type(DataType::Struct(members.into())))
 }
 
-/// The column with the fields of [`with_nullable_times`]. Times that become null are counted.
+/// The column with what is in its [`nullable`] field. Times that become null are counted.
 pub(crate) fn times_in_a_day(
     column: &ArrayRef,
     counts: &mut Counts,
@@ -68,14 +64,14 @@ pub(crate) fn times_in_a_day(
         DataType::FixedSizeList(item, size) => {
             let list = column.as_fixed_size_list();
             let items = times_in_a_day(list.values(), counts)?;
-            let (item, nulls) = (all_nullable(item), list.nulls().cloned());
+            let (item, nulls) = (nullable(item), list.nulls().cloned());
             Arc::new(FixedSizeListArray::try_new(item, *size, items, nulls)?)
         }
         DataType::Struct(fields) => {
             let members = column.as_struct().columns().iter();
             let members = members.map(|member| times_in_a_day(member, counts));
             let members = members.collect::<Result<_, _>>()?;
-            let fields: Fields = fields.iter().map(all_nullable).collect();
+            let fields: Fields = fields.iter().map(nullable).collect();
             Arc::new(StructArray::try_new(fields, members, column.nulls().cloned())?)
         }
         DataType::Map(entries, sorted) => in_map(entries, *sorted, column, counts)?,
@@ -115,7 +111,7 @@ fn in_list<O: OffsetSizeTrait>(
     let list = column.as_list::<O>();
     let (offsets, items) = trimmed(list.offsets(), list.values());
     let items = times_in_a_day(&items, counts)?;
-    let (item, nulls) = (all_nullable(item), list.nulls().cloned());
+    let (item, nulls) = (nullable(item), list.nulls().cloned());
     Ok(Arc::new(GenericListArray::try_new(item, offsets, items, nulls)?))
 }
 

@@ -21,8 +21,8 @@ use viking_reader::{
 
 use crate::handmade::{
     BYTE_ARRAY, CONVERTED, Chunk, Column, DECIMAL, Data, DictionaryOffset, ENUM,
-    FIXED_LEN_BYTE_ARRAY, File, INT32, INT64, INT96, JSON, LENGTH, LZ4, PLAIN_BYTES, PRECISION,
-    Page, SNAPPY, Thrift, UTF8, Unknown, dictionary, index_page, int32s, texts,
+    FIXED_LEN_BYTE_ARRAY, File, INT32, INT64, INT96, JSON, LENGTH, PLAIN_BYTES, PRECISION, Page,
+    SNAPPY, Thrift, UTF8, Unknown, dictionary, index_page, int32s, texts,
 };
 use crate::shapes::{shapes_beyond_memory, shapes_within_memory};
 use crate::{parquet, simple_rows};
@@ -214,17 +214,6 @@ fn a_dictionary_is_found_whatever_the_footer_says_of_its_place() {
             assert_eq!(batch_lines(&batches(&file, 100)), expected, "{offset:?}, {what}");
         }
     }
-}
-
-#[test]
-fn lz4_pages_of_several_hadoop_blocks_are_read_whole() {
-    let data = numbers(0..1500);
-    for page in [data.v1(LZ4), data.v2(LZ4)] {
-        assert_eq!(lines(&number_file(LZ4, vec![page]).bytes()), number_rows(0..1500));
-    }
-    let keys: Vec<u8> = (0..200).collect();
-    let pages = vec![dictionary(600, &int32s(0..600), LZ4), Data::keys(&keys).v1(LZ4)];
-    assert_eq!(lines(&number_file(LZ4, pages).bytes()), number_rows(0..200));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::foreign::{
 };
 use crate::handmade::{
     BYTE_ARRAY, CONVERTED, Chunk, Column, Data, FIXED_LEN_BYTE_ARRAY, File, GZIP, INT32, LENGTH,
-    SNAPPY, UTF8, dictionary, int32s, texts,
+    LZ4, SNAPPY, UTF8, dictionary, int32s, texts,
 };
 use crate::parquet;
 
@@ -66,15 +66,25 @@ fn pages_of_version_2_may_begin_inside_a_row() {
     }
 }
 
-#[test]
-fn gzip_pages_may_have_the_frame_of_zlib() {
+/// Pages of both versions and of a dictionary are read whole.
+fn check_pages(codec: i32) {
     let data = numbers(0..1500);
-    for page in [data.v1(GZIP), data.v2(GZIP)] {
-        assert_eq!(lines(&number_file(GZIP, vec![page]).bytes()), number_rows(0..1500));
+    for page in [data.v1(codec), data.v2(codec)] {
+        assert_eq!(lines(&number_file(codec, vec![page]).bytes()), number_rows(0..1500));
     }
     let keys: Vec<u8> = (0..200).collect();
-    let pages = vec![dictionary(600, &int32s(0..600), GZIP), Data::keys(&keys).v1(GZIP)];
-    assert_eq!(lines(&number_file(GZIP, pages).bytes()), number_rows(0..200));
+    let pages = vec![dictionary(600, &int32s(0..600), codec), Data::keys(&keys).v1(codec)];
+    assert_eq!(lines(&number_file(codec, pages).bytes()), number_rows(0..200));
+}
+
+#[test]
+fn lz4_pages_of_several_hadoop_blocks_are_read_whole() {
+    check_pages(LZ4);
+}
+
+#[test]
+fn gzip_pages_may_have_the_frame_of_zlib() {
+    check_pages(GZIP);
 }
 
 #[test]

@@ -27,13 +27,14 @@ pub(super) fn four_digits(number: u32) -> u32 {
 }
 
 /// Defines a function that is compiled for CPUs with AVX-512, for those with AVX2, and for any other, and that
-/// finds out which of them the CPU is. `vectors` is compiled twice, on x86-64 only.
+/// finds out which of them the CPU is. `vectors` is compiled twice, on x86-64 only, and done only `when` it pays.
 macro_rules! for_each_cpu {
     (
         $(#[$attribute:meta])*
         $visibility:vis fn $name:ident $([$($generics:tt)*][$($generic:ident),*])? (
             $($argument:ident: $kind:ty),* $(,)?
         ) {
+            $(when: $condition:expr,)?
             vectors: $vectors:expr,
             any: $any:expr $(,)?
         }
@@ -53,7 +54,8 @@ macro_rules! for_each_cpu {
                     $vectors;
                 }
 
-                if $crate::jsonl::kernel::block::has_avx512() {
+                let pays = true $(&& $condition)?;
+                if pays && $crate::jsonl::kernel::block::has_avx512() {
                     #[expect(unsafe_code, reason = "vectors take half the time or less")]
                     // SAFETY: the CPU has what the function is compiled for, as was asked just now.
                     unsafe {
@@ -61,7 +63,7 @@ macro_rules! for_each_cpu {
                     }
                     return;
                 }
-                if $crate::jsonl::kernel::block::has_avx2() {
+                if pays && $crate::jsonl::kernel::block::has_avx2() {
                     #[expect(unsafe_code, reason = "vectors take half the time or less")]
                     // SAFETY: the CPU has what the function is compiled for, as was asked just now.
                     unsafe {

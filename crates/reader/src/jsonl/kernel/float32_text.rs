@@ -60,7 +60,7 @@ struct Shift {
 /// The digits of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Digits {
-    /// The first one, in the lowest byte. What is above it does not count.
+    /// The first one.
     pub(super) first: u8,
     /// Those behind it, one in each byte, the first in the lowest.
     pub(super) rest: u64,

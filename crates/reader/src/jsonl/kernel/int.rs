@@ -29,19 +29,17 @@ pub(crate) fn write_unsigned(value: impl Into<u64>, form: Int64Form, out: &mut V
 }
 
 /// Fewer values than these are faster one by one.
+#[cfg(target_arch = "x86_64")]
 const FEW: usize = 6;
 
-/// Makes the cells of signed integers.
-pub(crate) fn fill_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
-    if values.len() < FEW {
-        fill_each_signed(values, form, cells);
-    } else {
-        fill_many_signed(values, form, cells);
-    }
-}
-
 for_each_cpu! {
-    fn fill_many_signed[T: Copy + Into<i64>][T](values: &[T], form: Int64Form, cells: &mut Cells) {
+    /// Makes the cells of signed integers.
+    pub(crate) fn fill_signed[T: Copy + Into<i64>][T](
+        values: &[T],
+        form: Int64Form,
+        cells: &mut Cells,
+    ) {
+        when: values.len() >= FEW,
         vectors: int_cells::fill_signed(values, form, cells),
         any: fill_each_signed(values, form, cells),
     }
@@ -58,28 +56,17 @@ fn fill_each_signed<T: Copy + Into<i64>>(values: &[T], form: Int64Form, cells: &
     }
 }
 
-/// Makes the cells of unsigned integers.
-pub(crate) fn fill_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
-    if values.len() < FEW {
-        fill_each_unsigned(values, form, cells);
-    } else {
-        fill_many_unsigned(values, form, cells);
-    }
-}
-
 for_each_cpu! {
-    fn fill_many_unsigned[T: Copy + Into<u64>][T](
+    /// Makes the cells of unsigned integers.
+    pub(crate) fn fill_unsigned[T: Copy + Into<u64>][T](
         values: &[T],
         form: Int64Form,
         cells: &mut Cells,
     ) {
+        when: values.len() >= FEW,
         vectors: int_cells::fill_unsigned(values, form, cells),
-        any: fill_each_unsigned(values, form, cells),
+        any: cells.fill(values, |value, slot| Some(unsigned(value, slot, form))),
     }
-}
-
-fn fill_each_unsigned<T: Copy + Into<u64>>(values: &[T], form: Int64Form, cells: &mut Cells) {
-    cells.fill(values, |value, slot| Some(unsigned(value, slot, form)));
 }
 
 /// Writes a signed integer and returns its length.

@@ -35,26 +35,16 @@ fn resolution(unit: TimeUnit) -> (i64, usize) {
 }
 
 /// Fewer values than these are faster one by one.
+#[cfg(target_arch = "x86_64")]
 const FEW: usize = 6;
 
-/// Makes the cells of days counted from 1970-01-01.
-pub(crate) fn fill_dates(values: &[i32], cells: &mut Cells) {
-    if values.len() < FEW {
-        fill_each_date(values, cells);
-    } else {
-        fill_many_dates(values, cells);
-    }
-}
-
 for_each_cpu! {
-    fn fill_many_dates(values: &[i32], cells: &mut Cells) {
+    /// Makes the cells of days counted from 1970-01-01.
+    pub(crate) fn fill_dates(values: &[i32], cells: &mut Cells) {
+        when: values.len() >= FEW,
         vectors: time_cells::fill_dates(values, cells),
-        any: fill_each_date(values, cells),
+        any: cells.fill(values, |days, slot| date(i64::from(days), slot)),
     }
-}
-
-fn fill_each_date(values: &[i32], cells: &mut Cells) {
-    cells.fill(values, |days, slot| date(i64::from(days), slot));
 }
 
 /// Makes the cells of instants (`utc`) or local dates and times.
@@ -67,31 +57,16 @@ pub(crate) fn fill_timestamps(values: &[i64], unit: TimeUnit, utc: bool, cells: 
     }
 }
 
-fn fill_parts<const PARTS: i64, const DIGITS: usize>(values: &[i64], utc: bool, cells: &mut Cells) {
-    if values.len() < FEW {
-        fill_each_of_parts::<PARTS, DIGITS>(values, utc, cells);
-    } else {
-        fill_many_of_parts::<PARTS, DIGITS>(values, utc, cells);
-    }
-}
-
 for_each_cpu! {
-    fn fill_many_of_parts[const PARTS: i64, const DIGITS: usize][PARTS, DIGITS](
+    fn fill_parts[const PARTS: i64, const DIGITS: usize][PARTS, DIGITS](
         values: &[i64],
         utc: bool,
         cells: &mut Cells,
     ) {
+        when: values.len() >= FEW,
         vectors: time_cells::fill_timestamps::<PARTS, DIGITS>(values, utc, cells),
-        any: fill_each_of_parts::<PARTS, DIGITS>(values, utc, cells),
+        any: cells.fill(values, |value, slot| timestamp::<PARTS, DIGITS>(value, utc, slot)),
     }
-}
-
-fn fill_each_of_parts<const PARTS: i64, const DIGITS: usize>(
-    values: &[i64],
-    utc: bool,
-    cells: &mut Cells,
-) {
-    cells.fill(values, |value, slot| timestamp::<PARTS, DIGITS>(value, utc, slot));
 }
 
 /// Appends a day, counted from 1970-01-01, in quotes.
