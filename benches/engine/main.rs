@@ -24,7 +24,6 @@ use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::RecordBatch;
@@ -32,8 +31,7 @@ use arrow_json::LineDelimitedWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 use viking_reader::{
-    BatchReader, FileSource, FnSink, JsonLines, JsonOptions, PrintOptions, Printer, ReadOptions,
-    drive,
+    BatchReader, FnSink, Input, JsonLines, JsonOptions, PrintOptions, Printer, ReadOptions, drive,
 };
 
 mod columns;
@@ -208,8 +206,7 @@ fn bare(path: &Path, batch_rows: usize) -> Outcome<usize> {
 fn print(path: &Path, threads: usize, out: impl std::io::Write + Send) -> Outcome<usize> {
     let threads = NonZeroUsize::new(threads).ok_or("no threads")?;
     let mut printer = Printer::new(out, PrintOptions { threads, ..PrintOptions::default() });
-    let source = Arc::new(FileSource::open(path)?);
-    printer.print("the data set", source, &mut |_| ControlFlow::Continue(()))?;
+    printer.print(&Input::open(path)?, &mut |_| ControlFlow::Continue(()))?;
     Ok(usize::try_from(printer.finish()?.bytes_written)?)
 }
 

@@ -1,7 +1,6 @@
 //! [`Client`]: sends signed requests and reads the answers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::export::ExportSpec;
 use crate::interface::{Api, Call, Owner, Spelling, has_more};
-use crate::retry::{Attempts, Retry};
+use crate::retry::{Attempts, History, Retry};
 use crate::sign::{self, Scope};
 use crate::task::{Collection, Task, TaskId};
 
@@ -44,8 +43,7 @@ pub struct Client {
     clock: Clock,
     answer_timeout: Duration,
     retry: Retry,
-    retries: Arc<AtomicU64>,
-    has_answered: Arc<AtomicBool>,
+    history: Arc<History>,
 }
 
 /// The keys that requests are signed with, and where new ones come from.
@@ -113,8 +111,7 @@ impl Client {
             clock: Arc::new(clock),
             answer_timeout: ANSWER_TIMEOUT,
             retry: Retry::default(),
-            retries: Arc::default(),
-            has_answered: Arc::default(),
+            history: Arc::default(),
         })
     }
 
@@ -136,26 +133,14 @@ impl Client {
         Self { retry, ..self }
     }
 
-    pub(crate) fn retry(&self) -> Retry {
-        self.retry
-    }
-
-    pub(crate) fn count_retry(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether the service has answered this client or a clone of it.
-    pub(crate) fn has_answered(&self) -> bool {
-        self.has_answered.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn note_answer(&self) {
-        self.has_answered.store(true, Ordering::Relaxed);
-    }
-
     /// How many requests of this client and its clones were repeated after a passing fault.
     pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
+        self.history.retries()
+    }
+
+    /// The attempts at one call.
+    fn attempts(&self) -> Attempts<'_> {
+        Attempts::new(self.retry, &self.history)
     }
 
     /// The address of the service.
@@ -184,7 +169,7 @@ impl Client {
     /// connection was made, or the rate of calls is limited. If its fate is unclear, the list of tasks is
     /// searched for one that writes to the same path, and that task is returned.
     pub async fn submit_export(&self, spec: &ExportSpec) -> Result<TaskId, Error> {
-        let mut attempts = Attempts::new(self);
+        let mut attempts = self.attempts();
         let unclear = loop {
             match self.send(Call::Create(spec)).await {
                 Ok(data) => match self.pick(&data, "task_id", "TaskId").as_str().map(str::trim) {
@@ -264,7 +249,7 @@ impl Client {
 
     /// The time on the service's clock, if it says so. Anything that answers will do.
     pub async fn server_time(&self) -> Result<Option<Timestamp>, Error> {
-        let mut attempts = Attempts::new(self);
+        let mut attempts = self.attempts();
         loop {
             match self.ask_time().await {
                 Err(error) if error.is_passing() => attempts.again(error).await?,
@@ -319,7 +304,7 @@ impl Client {
         call: Call<'_>,
         take: impl Fn(&Value) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        let mut attempts = Attempts::new(self);
+        let mut attempts = self.attempts();
         loop {
             let answer = self.send(call).await;
             let taken = answer
@@ -380,7 +365,7 @@ impl Client {
         tracing::debug!(call, status, bytes = answer.len(), "answer");
         let decoded = answer::decode(call, status, &headers, &answer);
         if decoded.as_ref().err().is_none_or(|error| !error.is_passing()) {
-            self.note_answer();
+            self.history.note_answer();
         }
         decoded
     }

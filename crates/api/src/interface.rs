@@ -3,6 +3,7 @@
 //! (V2, control plane of version 2025-06-09).
 
 use reqwest::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::export::{ExportSpec, Rows};
@@ -15,7 +16,8 @@ const VERSION: &str = "2025-06-09";
 const PAGE_TASKS: u64 = 100;
 
 /// A generation of the interface.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Api {
     /// REST paths, `/api/task/*`.
     #[default]

@@ -1,11 +1,11 @@
 //! How long VikingDB is asked again after a passing fault. Every retry of this crate is made here.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep};
 
-use crate::client::Client;
 use crate::error::Error;
 
 /// No two attempts are further apart, whatever the service asks for.
@@ -39,24 +39,44 @@ impl Default for Retry {
     }
 }
 
+/// What the requests of a client have met.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    has_answered: AtomicBool,
+    retries: AtomicU64,
+}
+
+impl History {
+    /// The service has answered.
+    pub(crate) fn note_answer(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Requests that were repeated.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+}
+
 /// The attempts at one call.
 pub(crate) struct Attempts<'a> {
-    client: &'a Client,
+    retry: Retry,
+    history: &'a History,
     start: Instant,
     repeats: u32,
     delays: ExponentialBackoff,
 }
 
 impl<'a> Attempts<'a> {
-    pub(crate) fn new(client: &'a Client) -> Self {
-        Self { client, start: Instant::now(), repeats: 0, delays: BACKOFF.build() }
+    pub(crate) fn new(retry: Retry, history: &'a History) -> Self {
+        Self { retry, history, start: Instant::now(), repeats: 0, delays: BACKOFF.build() }
     }
 
     /// Waits for the next attempt, or hands the error back where there is none.
     pub(crate) async fn again(&mut self, error: Error) -> Result<(), Error> {
-        let retry = self.client.retry();
+        let retry = self.retry;
         let mut within = retry.within;
-        if !self.client.has_answered() {
+        if !self.history.has_answered.load(Ordering::Relaxed) {
             within = within.min(retry.first_within);
         }
         if error.is_unusable_answer() {
@@ -68,7 +88,7 @@ impl<'a> Attempts<'a> {
             return Err(error);
         }
         self.repeats += 1;
-        self.client.count_retry();
+        self.history.retries.fetch_add(1, Ordering::Relaxed);
         let asked = match &error {
             Error::Refused(refusal) => refusal.retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
@@ -83,8 +103,6 @@ impl<'a> Attempts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Credentials;
-    use crate::endpoint::Endpoint;
     use crate::error::Refusal;
 
     fn refused(status: u16, code: &str, retry_after: Option<Duration>) -> Error {
@@ -101,20 +119,18 @@ mod tests {
 
     /// How long a fault that does not pass is borne, and over how many attempts.
     async fn borne(retry: Retry, has_answered: bool, fault: impl Fn() -> Error) -> (u64, u64) {
-        let endpoint = Endpoint::new("http://127.0.0.1:9", "cn-beijing", false).unwrap();
-        let keys = Credentials::new("a", String::new(), None);
-        let client = Client::new(endpoint, keys, jiff::Timestamp::now).unwrap().retrying(retry);
+        let history = History::default();
         if has_answered {
-            client.note_answer();
+            history.note_answer();
         }
-        let mut attempts = Attempts::new(&client);
+        let mut attempts = Attempts::new(retry, &history);
         let start = Instant::now();
         let mut last = start;
         while attempts.again(fault()).await.is_ok() {
             assert!(last.elapsed() <= DELAY_MAX, "{:?}", last.elapsed());
             last = Instant::now();
         }
-        (start.elapsed().as_secs(), client.retries())
+        (start.elapsed().as_secs(), history.retries())
     }
 
     #[tokio::test(start_paused = true)]

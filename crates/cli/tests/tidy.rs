@@ -125,10 +125,10 @@ fn the_exit_codes_of_the_readme_are_those_of_the_program() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (_, readme) = readme.split_once("### Exit codes").unwrap();
     let (readme, _) = readme.split_once("\n## ").unwrap();
-    let help = fs::read_to_string(root().join("crates/cli/args.rs")).unwrap();
+    let help = fs::read_to_string(root().join("crates/cli/args/mod.rs")).unwrap();
     let (_, help) = help.split_once("Exit codes: ").unwrap();
     let (help, _) = help.split_once('"').unwrap();
-    let code = fs::read_to_string(root().join("crates/cli/exit.rs")).unwrap();
+    let code = fs::read_to_string(root().join("crates/cli/ui/failure.rs")).unwrap();
     let mut checked = 0;
     for line in code.lines().map(str::trim) {
         let Some((_, number)) = line.strip_prefix("Self::").and_then(|arm| arm.split_once(" => "))
@@ -146,6 +146,27 @@ fn the_exit_codes_of_the_readme_are_those_of_the_program() {
         }
     }
     assert_eq!(checked, 11);
+}
+
+/// What is the program's own: the library under it neither reads a command line nor talks.
+#[test]
+fn the_pipeline_knows_neither_the_command_line_nor_stderr() {
+    let pipeline = root().join("crates/pipeline");
+    let files: Vec<PathBuf> =
+        files("rs").into_iter().filter(|file| file.starts_with(&pipeline)).collect();
+    assert!(files.len() > 30);
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in
+            ["clap::", "anyhow::", "indicatif::", "io::stderr", "io::stdout", "process::exit"]
+        {
+            assert!(!text.contains(word), "{} has {word}", path.display());
+        }
+        // A flag in a text, as in "use --force".
+        let mut dashes = text.match_indices("--").map(|(at, _)| &text[at + 2..]);
+        let names_flag = dashes.any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        assert!(!names_flag, "{} names a flag", path.display());
+    }
 }
 
 #[test]

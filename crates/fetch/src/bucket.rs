@@ -12,7 +12,7 @@ use reqwest::Url;
 use crate::connection::{Connector, Service, client};
 use crate::error::{Error, Refusal};
 use crate::keys::{KeySource, Provider};
-use crate::limiter::Limiter;
+use crate::limiter::Throttle;
 use crate::object::parse;
 use crate::retry::{Attempts, History, Retry};
 
@@ -36,8 +36,9 @@ pub struct BucketOptions {
     pub region: String,
     /// How long requests are repeated after passing faults.
     pub retry: Retry,
-    /// What the requests of all buckets that are opened with it have met.
-    pub history: Arc<History>,
+    /// No file may have a name that begins with one of these, in whatever case: the caller's own files in the
+    /// folder of a download. In lower case.
+    pub reserved_names: Vec<String>,
 }
 
 impl BucketOptions {
@@ -50,7 +51,7 @@ impl BucketOptions {
             read_timeout: Duration::from_secs(30),
             region: region.to_owned(),
             retry: Retry::default(),
-            history: Arc::default(),
+            reserved_names: Vec::new(),
         }
     }
 }
@@ -60,7 +61,7 @@ impl BucketOptions {
 pub struct Bucket {
     pub(crate) name: String,
     pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) throttle: Arc<Throttle>,
     pub(crate) http: HttpClient,
     /// The address of the bucket, without a slash at the end.
     pub(crate) url: String,
@@ -68,6 +69,7 @@ pub struct Bucket {
     pub(crate) keys: Arc<Provider>,
     retry: Retry,
     history: Arc<History>,
+    pub(crate) reserved_names: Vec<String>,
 }
 
 impl Bucket {
@@ -89,11 +91,12 @@ impl Bucket {
         };
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
         let keys = Provider::new(Arc::clone(&options.keys)).ok_or(Error::NoKeys)?;
-        let (keys, limiter) = (Arc::new(keys), Arc::new(Limiter::new()));
+        let keys = Arc::new(keys);
+        let (throttle, history) = (Arc::<Throttle>::default(), Arc::<History>::default());
         let http = HttpClient::new(Service {
             client: HttpClient::new(http),
-            limiter: Arc::clone(&limiter),
-            history: Arc::clone(&options.history),
+            throttle: Arc::clone(&throttle),
+            history: Arc::clone(&history),
         });
         let builder = AmazonS3Builder::new()
             .with_endpoint(&address.url)
@@ -111,13 +114,14 @@ impl Bucket {
         Ok(Self {
             name: name.to_owned(),
             store: Arc::new(store),
-            limiter,
+            throttle,
             http,
             url: address.url,
             region: options.region.clone(),
             keys,
             retry: options.retry,
-            history: Arc::clone(&options.history),
+            history,
+            reserved_names: options.reserved_names.clone(),
         })
     }
 
@@ -175,6 +179,11 @@ impl Bucket {
         error: &(dyn std::error::Error + 'static),
     ) -> Error {
         Error::store(action, &self.name, key, error)
+    }
+
+    /// Requests that were repeated since this was asked for the last time. Clones count together.
+    pub fn take_retries(&self) -> u64 {
+        self.history.take_retries()
     }
 
     /// The name of the bucket.

@@ -13,7 +13,7 @@ use object_store::client::{
 use serde::Deserialize;
 
 use crate::error::Refusal;
-use crate::limiter::Limiter;
+use crate::limiter::Throttle;
 use crate::retry::History;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,19 +69,19 @@ fn service_crc64(response: &HttpResponse) -> Option<u64> {
     value.to_str().ok()?.trim().parse().ok()
 }
 
-/// Turns every answer that is not a success into an error that carries a [`Refusal`], and tells the limiter
+/// Turns every answer that is not a success into an error that carries a [`Refusal`], and tells the throttle
 /// of those that say it is too much.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) client: HttpClient,
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) throttle: Arc<Throttle>,
     pub(crate) history: Arc<History>,
 }
 
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.limiter.pause().await;
+        self.throttle.pause().await;
         let mut response = self.client.execute(request).await?;
         if let Some(crc64) = service_crc64(&response) {
             response.extensions_mut().insert(ServiceCrc64(crc64));
@@ -90,7 +90,7 @@ impl HttpService for Service {
         // stores of the same kind is in milliseconds.
         let delay = header(&response, "x-tos-qos-delay-time").and_then(|delay| delay.parse().ok());
         if let Some(delay) = delay {
-            self.limiter.wait_for(Duration::from_millis(delay));
+            self.throttle.wait_for(Duration::from_millis(delay));
         }
         if response.status().is_success() {
             self.history.has_answered.store(true, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl HttpService for Service {
         let refusal = refusal(response).await;
         tracing::debug!(status = refusal.status, code = refusal.code, "TOS refused");
         if refusal.is_too_much() {
-            self.limiter.too_much(refusal.retry_after);
+            self.throttle.too_much(refusal.retry_after);
         }
         if !refusal.is_passing() {
             self.history.has_answered.store(true, Ordering::Relaxed);

@@ -7,11 +7,8 @@ use std::path::Path;
 
 use crate::durable::{create_folder_durably, rename_durably};
 use crate::error::Error;
-use crate::object::RemoteObject;
+use crate::object::{PARTIAL, RemoteObject};
 use crate::proof::{check_shape, digest, prove_file};
-
-/// The folder for what is not complete.
-pub(crate) const PARTIAL: &str = ".partial";
 
 /// Makes the folders of a download. What an earlier one left is kept, to be gone on with.
 pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {

@@ -14,34 +14,23 @@ use object_store::GetOptions;
 use crate::body::{Body, Piece};
 use crate::bucket::Bucket;
 use crate::connection::ServiceCrc64;
-use crate::disk::{PARTIAL, Settling, check_room, flat, write_all_at};
+use crate::disk::{Settling, check_room, flat, write_all_at};
 use crate::error::Error;
-use crate::event::{Event, Observer};
+use crate::event::{DownloadEvent, Observer};
 use crate::journal::{Cut, Journal};
+use crate::limiter::Limiter;
 use crate::listing::is_head_refused;
-use crate::object::RemoteObject;
+use crate::object::{Landed, PARTIAL, RemoteObject};
 use crate::pace::Rate;
 use crate::proof::{Verify, digest};
 
 /// Chunks are gathered to this size before a thread is asked to write them.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// An object that stands complete in the folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Landed {
-    /// Its place in the list of the objects.
-    pub index: usize,
-    /// The CRC-64/XZ of its bytes.
-    pub crc64: u64,
-    /// TOS sent a checksum of its own, and it is the same.
-    pub is_compared: bool,
-    /// The file was read again, and its MD5 is the object's `ETag`.
-    pub is_md5_compared: bool,
-}
-
 /// What all downloads of one call share.
 pub(crate) struct Shared<'a> {
     pub(crate) bucket: &'a Bucket,
+    pub(crate) limiter: &'a Limiter,
     pub(crate) folder: &'a Path,
     /// Something failed that would strike every part.
     pub(crate) is_hopeless: AtomicBool,
@@ -126,7 +115,7 @@ impl<'a> Download<'a> {
     async fn load_part(&self, part: usize) -> Result<Option<Landed>, Error> {
         let Some(opened) = &self.opened().await? else { return Ok(None) };
         if !lock(&opened.journal).has(part) {
-            let slot = self.shared.bucket.limiter.slot().await;
+            let slot = self.shared.limiter.slot().await;
             if self.shared.is_hopeless.load(Ordering::Relaxed) {
                 return Ok(None);
             }
@@ -144,7 +133,7 @@ impl<'a> Download<'a> {
                 let journal = || self.journal_path();
                 lock(&opened.journal).clear().map_err(|e| Error::local("write", &journal(), e))?;
                 for part in 0..self.parts() {
-                    let _slot = self.shared.bucket.limiter.slot().await;
+                    let _slot = self.shared.limiter.slot().await;
                     self.receive(opened, part).await?;
                 }
                 let landed = self.complete(opened).await;
@@ -182,7 +171,7 @@ impl<'a> Download<'a> {
     }
 
     async fn open(&self) -> Result<Opened, Error> {
-        self.shared.observer.on_event(&Event::Started { object: self.object });
+        self.shared.observer.on_event(&DownloadEvent::Started { object: self.object });
         if self.place.exists() {
             return Err(Error::Exists { path: self.place.clone() });
         }
@@ -200,7 +189,7 @@ impl<'a> Download<'a> {
         .await?;
         let bytes = lock(&opened.journal).bytes();
         if bytes > 0 {
-            self.shared.observer.on_event(&Event::Resumed { object: self.object, bytes });
+            self.shared.observer.on_event(&DownloadEvent::Resumed { object: self.object, bytes });
         }
         Ok(opened)
     }
@@ -211,11 +200,11 @@ impl<'a> Download<'a> {
         let crc64 = if range.is_empty() {
             digest().finalize()
         } else {
-            let (bucket, length) = (self.shared.bucket, range.end - range.start);
+            let length = range.end - range.start;
             let folder = self.partial.clone();
             blocking(move || check_room(&folder, length)).await?;
             let crc64 = self.receive_range(opened, range).await?;
-            bucket.limiter.arrived(length);
+            self.shared.limiter.arrived(length);
             crc64
         };
         let noted = lock(&opened.journal).finish(part, crc64);
@@ -242,7 +231,9 @@ impl<'a> Download<'a> {
                     if let Some(rate) = &self.shared.rate {
                         rate.take(chunk.len()).await;
                     }
-                    self.shared.observer.on_event(&Event::Received { bytes: chunk.len() as u64 });
+                    self.shared
+                        .observer
+                        .on_event(&DownloadEvent::Received { bytes: chunk.len() as u64 });
                     gathered += chunk.len();
                     chunks.push(chunk);
                 }
@@ -343,7 +334,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(Error::local("work in", Path::new(PARTIAL), io::Error::other(error))),
+        Err(error) => Err(Error::Bug(error.to_string())),
     }
 }
 

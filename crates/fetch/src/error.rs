@@ -9,6 +9,8 @@ use object_store::client::HttpError;
 /// Who has to act on an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
+    /// A bug on our side.
+    Bug,
     /// The bytes are not what they should be, or a key cannot be kept.
     Data,
     /// Keys or permission were refused.
@@ -49,6 +51,9 @@ pub struct Refusal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A bug on our side: a thread of ours panicked.
+    #[error("work on the disk ended without a result: {0}")]
+    Bug(String),
     /// The object is not the version that was listed; [`Bucket::look`](crate::Bucket::look) tells what
     /// it is now.
     #[error("object {key} changed after it was listed")]
@@ -143,6 +148,7 @@ impl Error {
     /// Who has to act.
     pub fn class(&self) -> ErrorClass {
         match self {
+            Self::Bug(_) => ErrorClass::Bug,
             Self::Changed { .. } | Self::Damaged { .. } | Self::Key { .. } => ErrorClass::Data,
             Self::Endpoint { .. } | Self::Exists { .. } => ErrorClass::Usage,
             Self::Local { .. } | Self::NoSpace { .. } => ErrorClass::Local,

@@ -1,13 +1,12 @@
 //! What an observer sees of a download.
 
-use crate::download::Landed;
 use crate::error::Error;
-use crate::object::RemoteObject;
+use crate::object::{Landed, RemoteObject};
 
 /// A step of a download. `index` is the object's place in the list given to [`crate::fetch`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum DownloadEvent<'a> {
     /// An object could not be downloaded.
     Failed {
         /// The object.
@@ -44,13 +43,13 @@ pub enum Event<'a> {
 /// Sees the events of a download, from several tasks at once.
 pub trait Observer: Send + Sync {
     /// Called for each event; it must return soon.
-    fn on_event(&self, event: &Event<'_>);
+    fn on_event(&self, event: &DownloadEvent<'_>);
 }
 
-/// Looks away.
+/// An [`Observer`] that ignores every event.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoObserver;
 
 impl Observer for NoObserver {
-    fn on_event(&self, _event: &Event<'_>) {}
+    fn on_event(&self, _event: &DownloadEvent<'_>) {}
 }

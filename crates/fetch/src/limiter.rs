@@ -1,24 +1,108 @@
 //! How much is asked of TOS at once: fewer parts at a time after it says that it is too much, more again
 //! when it serves.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::retry::DELAY_MAX;
-use crate::schedule::Jobs;
 
 /// One burst of refusals is one sign of too much, not many.
 const BURST: Duration = Duration::from_secs(1);
 /// Parts at once that [`Jobs::Auto`] begins with, and never goes beyond.
 const AUTO_FIRST: usize = 4;
-pub(crate) const AUTO_MAX: usize = 32;
+const AUTO_MAX: usize = 32;
+/// Beyond this many parts at once services refuse and nothing gets faster.
+const JOBS_MAX: usize = 256;
 
-/// Parts at once, and pauses between requests.
+/// Parts that are on their way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jobs(Option<NonZeroUsize>);
+
+impl Jobs {
+    /// As many as bring more bytes a second, 32 at most.
+    pub const AUTO: Self = Self(None);
+    /// The largest fixed number.
+    pub const MAX: usize = JOBS_MAX;
+
+    /// A fixed number, from 1 to [`MAX`](Self::MAX), and fewer for a while when TOS says that it is too much.
+    pub const fn new(jobs: usize) -> Option<Self> {
+        match NonZeroUsize::new(jobs) {
+            Some(fixed) if jobs <= JOBS_MAX => Some(Self(Some(fixed))),
+            _ => None,
+        }
+    }
+
+    /// The most that may be on their way.
+    pub(crate) fn max(self) -> usize {
+        self.0.map_or(AUTO_MAX, NonZeroUsize::get)
+    }
+}
+
+impl Default for Jobs {
+    /// Four.
+    fn default() -> Self {
+        Self(NonZeroUsize::new(4))
+    }
+}
+
+/// What TOS says of all requests to one bucket: to wait, and that it is too much.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle(Mutex<Refusals>);
+
+#[derive(Debug, Default)]
+struct Refusals {
+    /// Bursts of refusals so far.
+    bursts: u64,
+    last: Option<Instant>,
+    pause_until: Option<Instant>,
+}
+
+impl Throttle {
+    /// Waits until TOS may be asked again.
+    pub(crate) async fn pause(&self) {
+        let until = self.refusals().pause_until;
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// TOS asks us to wait so long before the next request.
+    pub(crate) fn wait_for(&self, pause: Duration) {
+        let mut refusals = self.refusals();
+        let until = Instant::now() + pause.min(DELAY_MAX);
+        refusals.pause_until = refusals.pause_until.max(Some(until));
+    }
+
+    /// TOS says that this is too much, and maybe for how long.
+    pub(crate) fn too_much(&self, retry_after: Option<Duration>) {
+        if let Some(pause) = retry_after {
+            self.wait_for(pause);
+        }
+        let now = Instant::now();
+        let mut refusals = self.refusals();
+        if refusals.last.is_none_or(|last| now.duration_since(last) >= BURST) {
+            refusals.last = Some(now);
+            refusals.bursts += 1;
+        }
+    }
+
+    fn bursts(&self) -> u64 {
+        self.refusals().bursts
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The parts at once of one download.
 #[derive(Debug)]
 pub(crate) struct Limiter {
+    throttle: Arc<Throttle>,
     slots: Semaphore,
     state: Mutex<State>,
 }
@@ -33,8 +117,9 @@ struct State {
     owed: usize,
     /// Parts that arrived since the limit was changed.
     arrived: usize,
-    cut_at: Option<Instant>,
-    pause_until: Option<Instant>,
+    /// Bursts of refusals that the limit was cut for, and those before the download.
+    bursts: u64,
+    was_cut: bool,
     climb: Option<Climb>,
 }
 
@@ -69,75 +154,50 @@ pub(crate) struct Slot<'a> {
 }
 
 impl Limiter {
-    /// Nothing may be on its way yet.
-    pub(crate) fn new() -> Self {
+    /// Allows as many parts at once as `jobs` says, and fewer when the bucket's `throttle` hears that it is too
+    /// much.
+    pub(crate) fn new(jobs: Jobs, throttle: &Arc<Throttle>) -> Self {
+        let limit = jobs.0.map_or(AUTO_FIRST, NonZeroUsize::get);
         let state = State {
-            limit: 0,
-            max: 0,
+            limit,
+            max: jobs.max(),
             owed: 0,
             arrived: 0,
-            cut_at: None,
-            pause_until: None,
-            climb: None,
+            bursts: throttle.bursts(),
+            was_cut: false,
+            climb: (jobs == Jobs::AUTO).then(|| Climb::new(0)),
         };
-        Self { slots: Semaphore::new(0), state: Mutex::new(state) }
-    }
-
-    /// Allows as many parts at once as `jobs` says.
-    pub(crate) fn allow(&self, jobs: Jobs) {
-        let mut state = self.state();
-        let (limit, max) = match jobs {
-            Jobs::Fixed(jobs) => (jobs.get(), jobs.get()),
-            Jobs::Auto => (AUTO_FIRST, AUTO_MAX),
-        };
-        state.max = max;
-        state.climb = (jobs == Jobs::Auto).then(|| Climb::new(0));
-        self.change(&mut state, limit);
+        let throttle = Arc::clone(throttle);
+        Self { throttle, slots: Semaphore::new(limit), state: Mutex::new(state) }
     }
 
     /// Waits for a slot, in the order of the calls.
     pub(crate) async fn slot(&self) -> Slot<'_> {
+        self.heed(&mut self.state());
         // The semaphore is never closed; if it were, nothing would hold us back.
         Slot { limiter: self, permit: self.slots.acquire().await.ok() }
     }
 
-    /// Waits until TOS may be asked again.
-    pub(crate) async fn pause(&self) {
-        let until = self.state().pause_until;
-        if let Some(until) = until {
-            tokio::time::sleep_until(until).await;
-        }
-    }
-
-    /// TOS asks us to wait so long before the next request.
-    pub(crate) fn wait_for(&self, pause: Duration) {
-        let mut state = self.state();
-        state.pause_until = state.pause_until.max(Some(Instant::now() + pause.min(DELAY_MAX)));
-    }
-
-    /// TOS says that this is too much, and maybe for how long.
-    pub(crate) fn too_much(&self, retry_after: Option<Duration>) {
-        if let Some(pause) = retry_after {
-            self.wait_for(pause);
-        }
-        let now = Instant::now();
-        let mut state = self.state();
-        if state.cut_at.is_some_and(|cut| now.duration_since(cut) < BURST) {
+    /// Halves the limit if TOS has said since the last time that it is too much.
+    fn heed(&self, state: &mut State) {
+        let bursts = self.throttle.bursts();
+        if bursts == state.bursts {
             return;
         }
-        state.cut_at = Some(now);
+        (state.bursts, state.was_cut) = (bursts, true);
         // Where it is too much there is no more to be found by trying.
         if state.climb.take().is_some() {
             state.max = state.limit;
         }
         let half = (state.limit / 2).max(1);
-        self.change(&mut state, half);
+        self.change(state, half);
         tracing::info!(parts = half, "TOS is busy, asking for less at once");
     }
 
     /// A part of so many bytes arrived.
     pub(crate) fn arrived(&self, bytes: u64) {
         let mut state = self.state();
+        self.heed(&mut state);
         state.arrived += 1;
         if let Some(climb) = &mut state.climb {
             climb.bytes += bytes;
@@ -146,7 +206,7 @@ impl Limiter {
             if climb.parts >= 2 * state.limit {
                 self.step(&mut state);
             }
-        } else if state.limit < state.max && state.cut_at.is_some() && state.arrived > state.limit {
+        } else if state.limit < state.max && state.was_cut && state.arrived > state.limit {
             let more = state.limit + 1;
             self.change(&mut state, more);
         }
@@ -189,6 +249,7 @@ impl Limiter {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut state = self.limiter.state();
+        self.limiter.heed(&mut state);
         if state.owed > 0
             && let Some(permit) = self.permit.take()
         {
@@ -201,47 +262,46 @@ impl Drop for Slot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::num::NonZeroUsize;
-
-    fn fixed(jobs: usize) -> Limiter {
-        let limiter = Limiter::new();
-        limiter.allow(Jobs::Fixed(NonZeroUsize::new(jobs).unwrap()));
-        limiter
-    }
 
     #[tokio::test(start_paused = true)]
     async fn fewer_parts_after_too_much_and_more_again_when_it_goes_well() {
-        let limiter = fixed(8);
+        let throttle = Arc::<Throttle>::default();
+        let limiter = Limiter::new(Jobs::new(8).unwrap(), &throttle);
+        let other = Limiter::new(Jobs::new(3).unwrap(), &throttle);
         let held: Vec<Slot<'_>> = futures::future::join_all((0..8).map(|_| limiter.slot())).await;
-        limiter.too_much(None);
-        limiter.too_much(None);
+        throttle.too_much(None);
+        throttle.too_much(None);
+        limiter.arrived(1);
         assert_eq!(limiter.state().limit, 4, "one burst counts once");
+        assert_eq!(other.state().limit, 3, "a limit is that of its own download");
         tokio::time::advance(Duration::from_secs(2)).await;
-        limiter.too_much(None);
-        assert_eq!(limiter.state().limit, 2);
+        throttle.too_much(None);
         drop(held);
+        assert_eq!(limiter.state().limit, 2);
         assert_eq!(limiter.slots.available_permits(), 2);
         for _ in 0..100 {
             limiter.arrived(1);
         }
         assert_eq!((limiter.state().limit, limiter.slots.available_permits()), (8, 8));
+        let later = Limiter::new(Jobs::new(8).unwrap(), &throttle);
+        drop(later.slot().await);
+        assert_eq!(later.state().limit, 8, "what was before a download is no sign for it");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_that_tos_asks_for_is_kept_within_reason() {
-        let limiter = fixed(2);
+        let throttle = Throttle::default();
         for (asked, waited) in [(3, 3), (100_000, 30)] {
             let start = Instant::now();
-            limiter.too_much(Some(Duration::from_secs(asked)));
-            limiter.pause().await;
+            throttle.too_much(Some(Duration::from_secs(asked)));
+            throttle.pause().await;
             assert_eq!(start.elapsed().as_secs(), waited);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn auto_goes_on_while_more_at_once_brings_more() {
-        let limiter = Limiter::new();
-        limiter.allow(Jobs::Auto);
+        let limiter = Limiter::new(Jobs::AUTO, &Arc::default());
         // Twice as fast from 4 to 8 parts, and no faster with 16.
         for (parts, seconds) in [(8, 8), (16, 8), (32, 16)] {
             tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -250,5 +310,12 @@ mod tests {
         assert_eq!(limiter.state().limit, 8, "16 were no better");
         (0..1_000).for_each(|_| limiter.arrived(1_000));
         assert_eq!(limiter.state().limit, 8, "found");
+    }
+
+    #[test]
+    fn jobs_have_their_limits() {
+        assert_eq!((Jobs::new(0), Jobs::new(257)), (None, None));
+        assert_eq!(Jobs::new(Jobs::MAX).map(Jobs::max), Some(256));
+        assert_eq!((Jobs::AUTO.max(), Jobs::default().max()), (32, 4));
     }
 }

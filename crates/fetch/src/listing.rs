@@ -140,7 +140,7 @@ impl Bucket {
             found.extend(self.probe(&key).await?);
         }
         self.check_empty(&mut found).await?;
-        Ok(listing(&key, found))
+        Ok(listing(&key, found, &self.reserved_names))
     }
 
     async fn objects_below(&self, prefix: &str) -> Result<Vec<Entry>, Error> {
@@ -302,10 +302,10 @@ pub(crate) fn is_head_refused(error: &Error) -> bool {
 }
 
 /// Sorts out what was found below `prefix`.
-fn listing(prefix: &Key, found: Vec<Entry>) -> Listing {
+fn listing(prefix: &Key, found: Vec<Entry>, reserved: &[String]) -> Listing {
     let mut listing = Listing::default();
     for Entry { key, size, etag } in found {
-        match file_name(prefix, &key) {
+        match file_name(prefix, &key, reserved) {
             _ if size == 0 => listing.skipped += 1,
             Ok(name) => listing.objects.push(RemoteObject { key, name, size, etag }),
             Err(Error::Key { key, problem }) => listing.refused.push(RefusedKey { key, problem }),

@@ -10,8 +10,8 @@ use crate::error::Error;
 /// What file systems take as one name.
 const NAME_BYTES_MAX: usize = 255;
 
-/// Files that begin so are the run folder's own.
-const RESERVED: [&str; 4] = [".lock", ".partial", ".printed", "receipt.json"];
+/// The folder for what is not complete.
+pub(crate) const PARTIAL: &str = ".partial";
 
 /// An object to download.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,19 @@ pub struct RemoteObject {
     pub size: u64,
     /// Its `ETag` as listed, if the service gave one.
     pub etag: Option<String>,
+}
+
+/// An object that stands complete in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Landed {
+    /// Its place in the list of the objects.
+    pub index: usize,
+    /// The CRC-64/XZ of its bytes.
+    pub crc64: u64,
+    /// TOS sent a checksum of its own, and it is the same.
+    pub is_compared: bool,
+    /// The file was read again, and its MD5 is the object's `ETag`.
+    pub is_md5_compared: bool,
 }
 
 /// A key in the form of `object_store`. One that would be changed by it is not taken: another object would be
@@ -48,8 +61,9 @@ fn problem_of(key: &str) -> &'static str {
     }
 }
 
-/// The relative file name of an object below `prefix`, which never leaves the folder.
-pub(crate) fn file_name(prefix: &Key, key: &str) -> Result<String, Error> {
+/// The relative file name of an object below `prefix`, which never leaves the folder and begins with none of
+/// the `reserved` names.
+pub(crate) fn file_name(prefix: &Key, key: &str, reserved: &[String]) -> Result<String, Error> {
     let bad = |problem: &str| Error::Key { key: key.to_owned(), problem: problem.to_owned() };
     let parsed = parse(key)?;
     let below: Vec<String> = match parsed.prefix_match(prefix) {
@@ -68,19 +82,19 @@ pub(crate) fn file_name(prefix: &Key, key: &str) -> Result<String, Error> {
     if name.split('/').any(|part| part.len() > NAME_BYTES_MAX) {
         return Err(bad("a name in it is longer than the 255 bytes that file systems take"));
     }
-    if name.split('/').next().is_some_and(is_reserved) {
-        return Err(bad("the run folder keeps that name for itself"));
+    if name.split('/').next().is_some_and(|name| is_reserved(name, reserved)) {
+        return Err(bad("the folder keeps that name for itself"));
     }
     Ok(name)
 }
 
-/// Whether this may be a file of the run folder's own on some file system: there are those that ignore case,
+/// Whether a name may be taken for a reserved one by some file system: there are those that ignore case,
 /// characters without width, or what stands at the end.
-fn is_reserved(name: &str) -> bool {
+fn is_reserved(name: &str, reserved: &[String]) -> bool {
     let is_seen = |letter: &char| !matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let upper = name.chars().filter(is_seen).flat_map(char::to_uppercase);
     let folded: String = upper.flat_map(char::to_lowercase).collect();
-    RESERVED.iter().any(|reserved| folded.starts_with(reserved))
+    folded.starts_with(PARTIAL) || reserved.iter().any(|reserved| folded.starts_with(reserved))
 }
 
 /// Those of `names` that cannot be files, because another one needs a folder of that name.
@@ -99,7 +113,7 @@ mod tests {
 
     #[test]
     fn names_stay_below_the_prefix_and_inside_the_folder() {
-        let name = |key: &str| file_name(&parse("a/b").unwrap(), key);
+        let name = |key: &str| file_name(&parse("a/b").unwrap(), key, &[]);
         assert_eq!(name("a/b/1.parquet").unwrap(), "1.parquet");
         assert_eq!(name("a/b/c/1.parquet").unwrap(), "c/1.parquet");
         assert_eq!(name("a/b").unwrap(), "b");
@@ -114,6 +128,7 @@ mod tests {
 
     #[test]
     fn our_own_names_are_nobody_elses_on_any_file_system() {
+        let reserved = [".lock", ".printed", "receipt.json"].map(str::to_owned);
         for own in [
             "receipt.json",
             "receipt.json.part",
@@ -128,11 +143,12 @@ mod tests {
             ".printed.json",
             ".printed.json.part",
         ] {
-            let named = file_name(&parse("a").unwrap(), &format!("a/{own}"));
+            let named = file_name(&parse("a").unwrap(), &format!("a/{own}"), &reserved);
             assert!(matches!(named, Err(Error::Key { .. })), "{own}");
         }
         for other in [".hidden.parquet", "receipt.parquet", "x/receipt.json"] {
-            assert!(file_name(&parse("a").unwrap(), &format!("a/{other}")).is_ok(), "{other}");
+            let named = file_name(&parse("a").unwrap(), &format!("a/{other}"), &reserved);
+            assert!(named.is_ok(), "{other}");
         }
     }
 

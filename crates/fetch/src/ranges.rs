@@ -138,7 +138,7 @@ impl ObjectReader {
     /// Announces what will be read, in groups that are read one after the other. The ranges of a group are
     /// read at about the same time, each from its start to its end; the ranges at one place in all groups
     /// belong together. What lies beyond the object is left out.
-    pub fn expect(&self, groups: &[Vec<Range<u64>>]) {
+    pub fn prefetch(&self, groups: &[Vec<Range<u64>>]) {
         let size = self.size();
         let clip = |range: &Range<u64>| range.start.min(size)..range.end.min(size);
         let clipped: Vec<Vec<_>> =

@@ -43,16 +43,16 @@ impl Default for Retry {
     }
 }
 
-/// What the requests of all buckets that share it have met.
+/// What the requests to a bucket have met.
 #[derive(Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     pub(crate) has_answered: AtomicBool,
     retries: AtomicU64,
 }
 
 impl History {
     /// Requests that were repeated since this was asked for the last time.
-    pub fn take_retries(&self) -> u64 {
+    pub(crate) fn take_retries(&self) -> u64 {
         self.retries.swap(0, Ordering::Relaxed)
     }
 }

@@ -1,6 +1,6 @@
 //! Parts of many objects at once, in order of their beginning.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,22 +8,13 @@ use futures::{StreamExt, stream};
 
 use crate::bucket::Bucket;
 use crate::disk::{check_room, needed_bytes, prepare, remove_partial};
-use crate::download::{Download, Landed, Shared};
+use crate::download::{Download, Shared};
 use crate::error::{Error, ErrorClass};
-use crate::event::{Event, Observer};
-use crate::limiter::AUTO_MAX;
-use crate::object::RemoteObject;
+use crate::event::{DownloadEvent, Observer};
+use crate::limiter::{Jobs, Limiter};
+use crate::object::{Landed, RemoteObject};
 use crate::pace::{Ahead, Lead, Rate};
 use crate::proof::Verify;
-
-/// Parts that are on their way at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Jobs {
-    /// As many as bring more bytes a second, 32 at most.
-    Auto,
-    /// This many, and fewer for a while when TOS says that it is too much.
-    Fixed(NonZeroUsize),
-}
 
 /// How objects are downloaded.
 #[derive(Debug, Clone)]
@@ -46,7 +37,7 @@ impl Default for FetchOptions {
     fn default() -> Self {
         Self {
             bytes_per_second: None,
-            jobs: Jobs::Fixed(JOBS),
+            jobs: Jobs::default(),
             lead: None,
             part_bytes: PART_BYTES,
             verify: Verify::Normal,
@@ -54,7 +45,6 @@ impl Default for FetchOptions {
     }
 }
 
-const JOBS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 const PART_BYTES: NonZeroU64 = NonZeroU64::new(16 << 20).unwrap();
 
 /// How a download ended.
@@ -83,8 +73,10 @@ pub async fn fetch(
 ) -> Result<Report, Error> {
     prepare(folder)?;
     check_room(folder, needed_bytes(folder, objects))?;
+    let limiter = Limiter::new(options.jobs, &bucket.throttle);
     let shared = Shared {
         bucket,
+        limiter: &limiter,
         folder,
         is_hopeless: AtomicBool::new(false),
         observer,
@@ -93,7 +85,6 @@ pub async fn fetch(
         verify: options.verify,
     };
     let downloads = downloads(&shared, objects);
-    bucket.limiter.allow(options.jobs);
     let ahead = options.lead.as_ref().map(|lead| Ahead::new(lead, objects));
     let (failed, has_failed) = tokio::sync::watch::channel(false);
     let parts =
@@ -113,10 +104,7 @@ pub async fn fetch(
         }
     });
     // While some are flushed to the disk, as many others load.
-    let at_once = 2 * match options.jobs {
-        Jobs::Auto => AUTO_MAX,
-        Jobs::Fixed(jobs) => jobs.get(),
-    };
+    let at_once = 2 * options.jobs.max();
     let mut report = Report::default();
     let mut outcomes = stream::iter(loads).buffer_unordered(at_once);
     while let Some(outcome) = outcomes.next().await {
@@ -124,11 +112,11 @@ pub async fn fetch(
             Ok(None) => {}
             Ok(Some(landed)) => {
                 let object = &objects[landed.index];
-                observer.on_event(&Event::Finished { landed, object });
+                observer.on_event(&DownloadEvent::Finished { landed, object });
                 report.landed.push(landed);
             }
             Err((object, error)) => {
-                observer.on_event(&Event::Failed { object, error: &error });
+                observer.on_event(&DownloadEvent::Failed { object, error: &error });
                 failed.send_replace(true);
                 shared.is_hopeless.fetch_or(strikes_all(&error), Ordering::Relaxed);
                 report.failed.push((object.clone(), error));

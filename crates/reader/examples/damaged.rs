@@ -14,11 +14,10 @@
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use viking_reader::{PrintOptions, Printer};
+use viking_reader::{Input, PrintOptions, Printer};
 
 /// No piece that is cut, doubled or made zero is longer.
 const PIECE_BYTES: usize = 64;
@@ -68,7 +67,7 @@ fn print(file: Bytes, threads: usize) -> Outcome<(Vec<u8>, bool)> {
     let options = PrintOptions { threads: threads.try_into()?, ..PrintOptions::default() };
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
-    let printed = printer.print("damaged", Arc::new(file), &mut |_| ControlFlow::Continue(()));
+    let printed = printer.print(&Input::new("damaged", file), &mut |_| ControlFlow::Continue(()));
     let is_read = printed.and_then(|_| printer.finish()).is_ok();
     drop(printer);
     Ok((out, is_read))

@@ -6,9 +6,8 @@
 use std::error::Error;
 use std::io::{BufWriter, Write, stdout};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use viking_reader::{FileSource, PrintOptions, Printer, trace};
+use viking_reader::{Input, PrintOptions, Printer, trace};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,10 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..PrintOptions::default()
     };
     trace::start_at_most(std::thread::available_parallelism()?.get());
-    let source = FileSource::open(file.as_ref())?;
+    let input = Input::open(file.as_ref())?;
     let nothing = std::fs::File::options().write(true).open("/dev/null")?;
     let mut printer = Printer::new(nothing, options);
-    printer.print(file, Arc::new(source), &mut |_| ControlFlow::Continue(()))?;
+    printer.print(&input, &mut |_| ControlFlow::Continue(()))?;
     printer.finish()?;
     let mut out = BufWriter::new(stdout().lock());
     for trace::Task { kind, number, bytes, nanos } in trace::take() {

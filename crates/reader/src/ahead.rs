@@ -19,8 +19,8 @@ use crate::footer::Footer;
 use crate::guard::{guarded, lock};
 use crate::jsonl::{Counts, JsonLines};
 use crate::memory::{Excess, Held, Memory, Plan};
-use crate::print::{Choice, PrintOptions};
-use crate::source::{FileKind, Source};
+use crate::options::{Choice, PrintOptions};
+use crate::source::{FileKind, Input};
 
 /// Files that wait for their turn, for each thread.
 const FILES_AHEAD: usize = 2;
@@ -49,15 +49,13 @@ pub(crate) struct Ahead {
 /// A file that was given to the threads.
 struct Waiting {
     number: u64,
-    file: String,
-    source: Arc<dyn Source>,
+    file: Input,
     encoded: Receiver<Option<Small>>,
 }
 
 struct Job {
     number: u64,
-    file: String,
-    source: Arc<dyn Source>,
+    file: Input,
     encoded: Sender<Option<Small>>,
 }
 
@@ -125,7 +123,7 @@ impl Ahead {
     }
 
     /// Takes the next file.
-    pub(crate) fn add(&mut self, file: &str, source: &Arc<dyn Source>) {
+    pub(crate) fn add(&mut self, file: &Input) {
         if self.threads.is_empty() {
             self.start();
         }
@@ -133,17 +131,15 @@ impl Ahead {
         let number = self.next;
         self.next += 1;
         self.work.memory.begin(number);
-        let job = Job { number, file: file.to_owned(), source: Arc::clone(source), encoded };
+        let job = Job { number, file: file.clone(), encoded };
         lock(&self.work.jobs).waiting.push_back(job);
         self.work.added.notify_one();
-        let (file, source) = (file.to_owned(), Arc::clone(source));
-        self.queue.push_back(Waiting { number, file, source, encoded: waiting });
+        self.queue.push_back(Waiting { number, file: file.clone(), encoded: waiting });
     }
 
     /// The file as it was encoded, if it was given before and is small.
-    pub(crate) fn take(&mut self, file: &str, source: &Arc<dyn Source>) -> Option<Small> {
-        let is_next = |next: &Waiting| next.file == file && Arc::ptr_eq(&next.source, source);
-        if !self.queue.front().is_some_and(is_next) {
+    pub(crate) fn take(&mut self, file: &Input) -> Option<Small> {
+        if !self.queue.front().is_some_and(|next| next.file.is_same(file)) {
             return None;
         }
         let Waiting { number, encoded, .. } = self.queue.pop_front()?;
@@ -226,15 +222,15 @@ impl Work {
     /// Encodes a file, or `None` if it is not small, or no Parquet file that can be printed. If there is no room for
     /// it, it waits for those before it, or is left.
     fn encode(&self, job: &Job, may_wait: bool) -> Option<Small> {
-        let Job { file, source, .. } = job;
+        let file = &job.file;
         let options = &self.options;
-        if !matches!(FileKind::of(file, source.as_ref()), Ok(FileKind::Parquet)) {
+        if !matches!(FileKind::of(file), Ok(FileKind::Parquet)) {
             return None;
         }
         let before = lock(&self.footer).clone();
-        let footer = Footer::read_after(before.as_ref(), file, source).ok()?;
+        let footer = Footer::read_after(before.as_ref(), file).ok()?;
         *lock(&self.footer) = Some(footer.clone());
-        let columns = Choice::of(options).columns(file, footer.schema()).ok()?;
+        let columns = Choice::of(options).columns(file.name(), footer.schema()).ok()?;
         let bytes = footer.row_bytes(&columns).saturating_mul(footer.rows());
         let needed = bytes.saturating_mul(TEXT).saturating_add(footer.page_bytes(&columns));
         let bytes_max = self.memory_bytes / SHARE_OF_ONE;
@@ -252,10 +248,8 @@ impl Work {
         let plan = Plan::new(&footer, &columns, rows, batch_rows, NonZeroUsize::MIN, bytes_max);
         let memory = Arc::clone(&plan.memory);
         let read = ReadOptions { batch_rows, ..ReadOptions::default() };
-        let source = Arc::clone(source);
-        let reader =
-            BatchReader::planned(file, source, footer.clone(), &columns, &read, &plan).ok()?;
-        let lines = JsonLines::new(file, reader.schema(), &options.json).ok()?;
+        let reader = BatchReader::planned(file, footer.clone(), &columns, &read, &plan).ok()?;
+        let lines = JsonLines::new(file.name(), reader.schema(), &options.json).ok()?;
         let lines = lines.with_row_end(self.row_end);
         let mut small = Small {
             footer,
@@ -268,8 +262,12 @@ impl Work {
             failure: None,
             held,
         };
-        let is_whole =
-            small.add_rows(file, reader, &lines, usize::try_from(bytes_max).unwrap_or(usize::MAX));
+        let is_whole = small.add_rows(
+            file.name(),
+            reader,
+            &lines,
+            usize::try_from(bytes_max).unwrap_or(usize::MAX),
+        );
         small.held.set(small.text.capacity() as u64);
         small.excess = memory.excess();
         is_whole.then_some(small)

@@ -3,12 +3,10 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_buffer::Buffer;
-use arrow_data::ArrayData;
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::RowSelector;
@@ -16,14 +14,14 @@ use parquet::errors::ParquetError;
 
 use crate::bounds::{Bounds, GivenUp};
 use crate::decoder::Decoder;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::footer::{Footer, damaged, not_read};
 use crate::guard::{guarded, lock};
-use crate::jsonl::Problem;
 use crate::locate;
-use crate::memory::{Held, Plan};
-use crate::pages::Pages;
-use crate::source::{FileSource, Source, Watched};
+use crate::memory::Plan;
+use crate::part::Part;
+use crate::reading::{Block, Reading, SharedPages};
+use crate::source::{Input, Source, Watched};
 
 /// Rows of a batch unless asked otherwise: what VikingDB's own recipe hands to user code.
 pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
@@ -80,25 +78,6 @@ pub struct BatchReader {
     rows_left: u64,
 }
 
-/// What is read of one file, and how.
-pub(crate) struct Reading {
-    pub(crate) file: String,
-    pub(crate) footer: Footer,
-    schema: SchemaRef,
-    source: Arc<Watched>,
-    columns: Vec<usize>,
-    pub(crate) plan: Plan,
-}
-
-/// The pages that are being decoded, for threads that read ahead.
-pub(crate) type SharedPages = Arc<Mutex<Option<Arc<Pages>>>>;
-
-/// Some rows as they are decoded, counted as long as they are held.
-pub(crate) struct Block {
-    pub(crate) batch: RecordBatch,
-    held: Held,
-}
-
 /// How many rows are decoded at a time: fewer after a block that was too large, and more again when many
 /// were small.
 struct Pace {
@@ -122,32 +101,6 @@ const SMALL: u64 = 16;
 const STEP: usize = 8;
 
 impl Reading {
-    /// The pages of some row groups, for so many decoders.
-    pub(crate) fn pages(&self, part: &Part, lanes: usize) -> Arc<Pages> {
-        let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
-        Pages::new(source, &self.footer, part, &self.columns, (&self.plan, lanes))
-    }
-
-    /// A decoder of the `selected` rows of `pages`.
-    pub(crate) fn decoder(
-        &self,
-        pages: (&Arc<Pages>, usize),
-        selected: Vec<RowSelector>,
-        block_rows: usize,
-        bounds: Arc<Bounds>,
-    ) -> Result<Decoder, Error> {
-        let columns = (self.footer.columns(self.plan.is_printed), &self.columns[..]);
-        let decoder = guarded(|| Decoder::new(pages, columns, selected, block_rows, bounds));
-        let decoder = decoder.map_err(|panic| damaged(&self.file, panic))?;
-        decoder.map_err(|error| not_read(&self.file, error))
-    }
-
-    pub(crate) fn block(&self, batch: RecordBatch, has_texts: bool) -> Block {
-        let own = |column: &ArrayRef| own_bytes(&column.to_data(), has_texts);
-        let bytes = batch.columns().iter().map(own).sum();
-        Block { batch, held: self.plan.memory.take(bytes) }
-    }
-
     /// Why rows that begin with `first` were not decoded, `count` of them at most. A fault of the disk or the network
     /// is told apart from one of the file.
     fn not_decoded(&self, error: ArrowError, first: u64, count: usize) -> Error {
@@ -162,7 +115,7 @@ impl Reading {
                 let is_text = message.to_ascii_lowercase().contains("utf");
                 match is_text.then(|| locate::invalid_text(self, &rows)).flatten() {
                     Some((row, column)) => {
-                        let (file, problem) = (self.file.clone(), Problem::NotUtf8);
+                        let (file, problem) = (self.file.to_string(), Problem::NotUtf8);
                         Error::Value { file, row, column, problem }
                     }
                     None => damaged(&self.file, plain(&message)),
@@ -199,41 +152,29 @@ impl std::fmt::Debug for BatchReader {
 impl BatchReader {
     /// Opens the local file at `path`.
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self, Error> {
-        let source = FileSource::open(path)?;
-        Self::from_source(&path.display().to_string(), Arc::new(source), options)
+        Self::new(&Input::open(path)?, options)
     }
 
     /// Reads a file that is in memory already.
     pub fn from_bytes(bytes: Bytes, options: &ReadOptions) -> Result<Self, Error> {
-        Self::from_source("the file in memory", Arc::new(bytes), options)
+        Self::new(&Input::new("the file in memory", bytes), options)
     }
 
-    /// Reads any [`Source`]; `file` names it in errors.
-    pub fn from_source(
-        file: &str,
-        source: Arc<dyn Source>,
-        options: &ReadOptions,
-    ) -> Result<Self, Error> {
-        let footer = Footer::read(file, &source)?;
-        Self::with_footer(file, source, footer, options)
+    /// Reads a Parquet file.
+    pub fn new(file: &Input, options: &ReadOptions) -> Result<Self, Error> {
+        Self::with_footer(file, Footer::read(file)?, options)
     }
 
-    /// Reads a [`Source`] whose footer is known.
-    pub fn with_footer(
-        file: &str,
-        source: Arc<dyn Source>,
-        footer: Footer,
-        options: &ReadOptions,
-    ) -> Result<Self, Error> {
-        let columns = choose(file, &footer, options.columns.as_deref())?;
+    /// Reads a file whose footer is known.
+    pub fn with_footer(file: &Input, footer: Footer, options: &ReadOptions) -> Result<Self, Error> {
+        let columns = choose(file.name(), &footer, options.columns.as_deref())?;
         let plan = Plan::one_by_one(&footer, &columns, options.batch_rows);
-        Self::planned(file, source, footer, &columns, options, &plan)
+        Self::planned(file, footer, &columns, options, &plan)
     }
 
     /// Reads `columns`, decoded as `plan` says. Those of `options` say nothing here.
     pub(crate) fn planned(
-        file: &str,
-        source: Arc<dyn Source>,
+        file: &Input,
         footer: Footer,
         columns: &[usize],
         options: &ReadOptions,
@@ -242,18 +183,18 @@ impl BatchReader {
         let end = options.limit.map_or(u64::MAX, |limit| options.offset.saturating_add(limit));
         let end = end.min(footer.rows());
         let whole = &footer.columns(plan.is_printed).schema;
-        let schema = Arc::new(whole.project(columns).map_err(|error| damaged(file, error))?);
+        let schema = Arc::new(whole.project(columns).map_err(|error| damaged(file.name(), error))?);
         let reading = Reading {
-            file: file.to_owned(),
+            file: file.name().into(),
             footer,
             schema,
-            source: Arc::new(Watched::new(source)),
+            source: Arc::new(Watched::new(Arc::clone(file.source()))),
             columns: columns.to_vec(),
             plan: plan.clone(),
         };
         let rows = options.offset..end.max(options.offset);
         let part = Part::of(&reading.footer, rows.clone());
-        reading.source.expect(&reading.footer.column_chunks(part.groups, columns));
+        reading.source.prefetch(&reading.footer.column_chunks(part.groups, columns));
         let mut reader = Self::of_rows(&Arc::new(reading), rows, SharedPages::default());
         reader.batch_rows = options.batch_rows.get();
         reader.start()?;
@@ -462,17 +403,6 @@ impl Iterator for BatchReader {
     }
 }
 
-/// The bytes of an array, without the pages that its views refer to: those are counted by themselves, but for
-/// texts that were made for it.
-fn own_bytes(array: &ArrayData, has_texts: bool) -> u64 {
-    let is_view = matches!(array.data_type(), DataType::Utf8View | DataType::BinaryView);
-    let own = if is_view && !has_texts { 1 } else { usize::MAX };
-    let buffers: usize = array.buffers().iter().take(own).map(Buffer::capacity).sum();
-    let nulls = array.nulls().map_or(0, |nulls| nulls.buffer().capacity());
-    let children: u64 = array.child_data().iter().map(|child| own_bytes(child, has_texts)).sum();
-    (buffers + nulls) as u64 + children
-}
-
 impl Pace {
     fn give_up(&mut self, why: GivenUp) {
         if why == GivenUp::TooLarge {
@@ -512,36 +442,12 @@ impl Pace {
     }
 }
 
-/// The row groups to read, and the rows to skip among theirs.
-pub(crate) struct Part {
-    pub(crate) groups: Range<usize>,
-    pub(crate) skip: u64,
-}
-
-impl Part {
-    /// For some rows of the file.
-    pub(crate) fn of(footer: &Footer, wanted: Range<u64>) -> Self {
-        let mut part = Self { groups: 0..0, skip: 0 };
-        let mut start = 0;
-        for (index, rows) in footer.row_group_rows().enumerate() {
-            if start + rows > wanted.start && start < wanted.end {
-                if part.groups.is_empty() {
-                    part = Self { groups: index..index, skip: wanted.start - start };
-                }
-                part.groups.end = index + 1;
-            }
-            start += rows;
-        }
-        part
-    }
-}
-
 fn choose(file: &str, footer: &Footer, columns: Option<&[String]>) -> Result<Vec<usize>, Error> {
     let fields = footer.schema().fields();
     let Some(columns) = columns else { return Ok((0..fields.len()).collect()) };
     for column in columns {
         if fields.iter().all(|field| field.name() != column) {
-            return Err(unknown_column(
+            return Err(Error::unknown_column(
                 file,
                 column,
                 fields.iter().map(|field| field.name().as_str()),
@@ -549,18 +455,6 @@ fn choose(file: &str, footer: &Footer, columns: Option<&[String]>) -> Result<Vec
         }
     }
     Ok((0..fields.len()).filter(|&index| columns.contains(fields[index].name())).collect())
-}
-
-pub(crate) fn unknown_column<'a>(
-    file: &str,
-    column: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Error {
-    Error::UnknownColumn {
-        file: file.to_owned(),
-        column: column.to_owned(),
-        known: known.collect::<Vec<_>>().join(", "),
-    }
 }
 
 /// Errors of the decoder come wrapped in one or two prefixes that say nothing to a user.

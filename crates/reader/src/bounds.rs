@@ -12,9 +12,10 @@ use parquet::errors::Result;
 
 use crate::delta;
 use crate::guard::lock;
+use crate::leaf::Leaf;
 use crate::memory::{Excess, ExcessKind, Memory};
 use crate::page::{Header, damage};
-use crate::pages::{Leaf, Slot};
+use crate::pages::Slot;
 
 /// No Arrow array of texts with 32-bit offsets holds more than twice this.
 const COPIED_TEXT_BYTES_MAX: u64 = 1 << 30;

@@ -15,10 +15,11 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use crate::bounds::Bounds;
 use crate::footer::Columns;
+use crate::leaf::Leaf;
 use crate::levels::Rows;
 use crate::memory::Held;
 use crate::page::damage;
-use crate::pages::{Chunk, Leaf, Pages, Slot};
+use crate::pages::{Chunk, Pages, Slot};
 
 /// Decodes rows of the row groups of [`Pages`].
 pub(crate) struct Decoder {

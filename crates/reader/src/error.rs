@@ -4,8 +4,6 @@ use std::io;
 
 use arrow_schema::DataType;
 
-use crate::jsonl::Problem;
-
 /// Who has to act on an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -71,13 +69,11 @@ pub enum Error {
         detail: String,
     },
     /// An option applies to Parquet files only.
-    #[error(
-        "{option} does not work on the JSON export {file}; export the collection as Parquet to use it"
-    )]
+    #[error("the option {option} does not work on the JSON export {file}")]
     ParquetOnly {
         /// The file.
         file: String,
-        /// The option.
+        /// The option, as the command line calls it without its dashes.
         option: &'static str,
     },
     /// The file's columns differ from those of the files before it.
@@ -174,9 +170,55 @@ impl Error {
         }
     }
 
+    /// The file has no such column.
+    pub(crate) fn unknown_column<'a>(
+        file: &str,
+        column: &str,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        Self::UnknownColumn {
+            file: file.to_owned(),
+            column: column.to_owned(),
+            known: known.collect::<Vec<_>>().join(", "),
+        }
+    }
+
     pub(crate) fn io(file: &str, source: io::Error) -> Self {
         Self::Io { file: file.to_owned(), source }
     }
+}
+
+/// What is wrong with a value under the chosen options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The column does not have the type the encoder was built for.
+    #[error("the batch has another type than the schema")]
+    Type,
+    /// Binary printed as text holds other bytes than UTF-8.
+    #[error("the value is not valid UTF-8; print it as base64 or hexadecimal")]
+    InvalidUtf8,
+    /// A text of the file is none.
+    #[error("the text is not valid UTF-8, so the file is damaged or the column is binary")]
+    NotUtf8,
+    /// NaN or an infinity under [`NonFinite::Error`].
+    #[error("the value is NaN or infinite")]
+    NonFinite,
+    /// A null inside a vector under [`VectorForm::Base64`].
+    #[error("the vector has a null item, which base64 cannot hold")]
+    NullInVector,
+}
+
+/// A value that may not be printed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("row {row}, column {column:?}: {problem}")]
+pub struct ValueError {
+    /// The row in the batch, counted from 0.
+    pub row: usize,
+    /// The top-level column.
+    pub column: String,
+    /// What is wrong.
+    pub problem: Problem,
 }
 
 const _: () = assert!(size_of::<Error>() <= 96, "errors travel in every result");

@@ -13,12 +13,12 @@ use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::Error;
 use crate::guard::guarded;
+use crate::leaf::Leaf;
 use crate::page::MaxLevels;
-use crate::pages::Leaf;
-use crate::row_groups::RowGroups;
+use crate::row_groups::{Encrypted, RowGroups};
 use crate::schema::{self, Elements, Refusal};
-use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
-use crate::thrift::{self, BINARY, I64, Input, LIST, Output, STRUCT};
+use crate::source::{HEADER_READ_BYTES, Input, Source, SourceReader};
+use crate::thrift::{self, BINARY, Decoder, I64, LIST, Output, STRUCT};
 
 /// Bytes of the closing footer length and magic.
 const TAIL_BYTES: u64 = 8;
@@ -81,22 +81,19 @@ impl Columns {
 }
 
 impl Footer {
-    /// Reads the footer of `source`; `file` names it in errors.
-    pub fn read(file: &str, source: &Arc<dyn Source>) -> Result<Self, Error> {
-        Self::read_after(None, file, source)
+    /// Reads the footer of a Parquet file.
+    pub fn read(file: &Input) -> Result<Self, Error> {
+        Self::read_after(None, file)
     }
 
     /// Reads the footer of a file that may have the same columns as one `before`, which are then shared.
-    pub(crate) fn read_after(
-        before: Option<&Self>,
-        file: &str,
-        source: &Arc<dyn Source>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn read_after(before: Option<&Self>, file: &Input) -> Result<Self, Error> {
+        let (file, source) = (file.name(), file.source());
         let declared_bytes = check_ends(file, source.as_ref())?;
         let data_end = source.size() - TAIL_BYTES - declared_bytes;
         let reader = SourceReader::new(Arc::clone(source), data_end..data_end + declared_bytes);
         let read_bytes = usize::try_from(declared_bytes).unwrap_or(READ_BYTES).min(READ_BYTES);
-        let mut input = Input::new(BufReader::with_capacity(read_bytes.max(1), reader));
+        let mut input = Decoder::new(BufReader::with_capacity(read_bytes.max(1), reader));
         let mut raw = Raw::read(&mut input).map_err(|error| not_parsed(file, error))?;
         raw.elements.check().map_err(|refusal| refused(file, refusal))?;
         let (elements, key_values) = (raw.elements.encode(), raw.others.encode());
@@ -222,7 +219,7 @@ impl KeyValues {
 }
 
 /// Entries that are no text are left out, and so is what is longer than metadata is.
-fn read_key_values<R: BufRead>(input: &mut Input<R>) -> io::Result<KeyValues> {
+fn read_key_values<R: BufRead>(input: &mut Decoder<R>) -> io::Result<KeyValues> {
     let (count, kind) = input.list()?;
     let (mut kept, mut kept_bytes) = (KeyValues::default(), 0);
     for _ in 0..count {
@@ -257,7 +254,7 @@ fn read_key_values<R: BufRead>(input: &mut Input<R>) -> io::Result<KeyValues> {
 }
 
 impl Raw {
-    fn read<R: BufRead>(input: &mut Input<R>) -> io::Result<Self> {
+    fn read<R: BufRead>(input: &mut Decoder<R>) -> io::Result<Self> {
         let mut elements = None;
         let (mut groups, mut declared_rows, mut others) =
             (RowGroups::default(), None, KeyValues::default());
@@ -404,11 +401,6 @@ fn not_parsed(file: &str, error: io::Error) -> Error {
 fn is_encrypted(error: &io::Error) -> bool {
     error.get_ref().and_then(|cause| cause.downcast_ref::<Encrypted>()).is_some()
 }
-
-/// A column of the file is encrypted.
-#[derive(Debug, thiserror::Error)]
-#[error("a column is encrypted")]
-pub(crate) struct Encrypted;
 
 /// What only the bytes of a file can cause: an end too early, or a header that claims too much.
 fn is_damage(kind: io::ErrorKind) -> bool {

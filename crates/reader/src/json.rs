@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 use crate::jsonl::write_string;
 use crate::names;
-use crate::source::{BYTE_ORDER_MARK, Source, is_json_space};
+use crate::source::{BYTE_ORDER_MARK, Input, Source, is_json_space};
 
 /// No row of a JSON export may be longer than this.
 const ROW_BYTES_MAX: u64 = 64 << 20;
@@ -26,7 +26,7 @@ const WINDOW_BYTES: usize = 512 * 1024;
 
 /// A JSON export, lines or one array of objects, read row by row.
 pub struct JsonExport {
-    file: String,
+    file: Arc<str>,
     input: Window,
     rows: u64,
     in_array: bool,
@@ -48,11 +48,12 @@ enum Row {
 }
 
 impl JsonExport {
-    /// Reads `source`; `file` names it in errors.
-    pub fn new(file: &str, source: Arc<dyn Source>) -> Self {
+    /// Reads a JSON export.
+    pub fn new(file: &Input) -> Self {
+        let source = Arc::clone(file.source());
         let whole = 0..source.size();
-        source.expect(&[Vec::from([whole])]);
-        Self { file: file.to_owned(), input: Window::new(source), rows: 0, in_array: false }
+        source.prefetch(&[Vec::from([whole])]);
+        Self { file: file.name().into(), input: Window::new(source), rows: 0, in_array: false }
     }
 
     /// Hands the text of each row, a valid JSON object, to `each` until that breaks. Returns the
@@ -117,7 +118,7 @@ impl JsonExport {
     }
 
     fn bad(&self, detail: &str) -> Error {
-        Error::Json { file: self.file.clone(), row: self.rows, detail: detail.to_owned() }
+        Error::Json { file: self.file.to_string(), row: self.rows, detail: detail.to_owned() }
     }
 }
 
@@ -384,8 +385,7 @@ mod tests {
 
     fn rows(text: &'static str) -> Result<Vec<String>, Error> {
         let mut rows = Vec::new();
-        let export =
-            JsonExport::new("x.json", Arc::new(bytes::Bytes::from_static(text.as_bytes())));
+        let export = JsonExport::new(&Input::new("x.json", Bytes::from_static(text.as_bytes())));
         export.for_each_row(|row| {
             let mut out = Vec::new();
             write_compact(row, &mut out);
@@ -462,7 +462,7 @@ mod tests {
             let long = format!("{{\"a\":\"{}\\\"\"}}", "x{[".repeat(length / 3));
             let text = format!("{{\"b\":1}}\n{long}\n{{\"c\":{{}}}}\n{long}");
             let mut rows = Vec::new();
-            let export = JsonExport::new("x", Arc::new(Bytes::from(text.clone())));
+            let export = JsonExport::new(&Input::new("x", Bytes::from(text.clone())));
             let count = export.for_each_row(|row| {
                 rows.push(row.to_owned());
                 Ok(ControlFlow::Continue(()))
@@ -475,7 +475,7 @@ mod tests {
     #[test]
     fn a_row_that_is_too_long_is_refused() {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(65 << 20));
-        let export = JsonExport::new("x", Arc::new(Bytes::from(long)));
+        let export = JsonExport::new(&Input::new("x", Bytes::from(long)));
         let message = export.for_each_row(|_| Ok(ControlFlow::Continue(()))).unwrap_err();
         assert!(message.to_string().contains("64 MiB"), "{message}");
     }

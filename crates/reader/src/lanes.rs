@@ -11,11 +11,13 @@ use std::iter::successors;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use crate::batch::{BatchReader, Block, Part, Reading, SharedPages, select, skip};
+use crate::batch::{BatchReader, select, skip};
 use crate::bounds::Bounds;
 use crate::decoder::Decoder;
 use crate::guard::{guarded, lock};
 use crate::pages::Pages;
+use crate::part::Part;
+use crate::reading::{Block, Reading, SharedPages};
 use crate::trace::{Kind, task};
 
 /// Blocks that a lane decodes one behind the other where row groups are so small that it would have no more than as many

@@ -4,8 +4,8 @@
 //!   batch of a file may be shorter, whatever the sizes of the file's row groups.
 //! - [`drive`] pushes the same batches into a [`BatchSink`]; [`FnSink`] wraps a closure and
 //!   [`JsonLinesSink`] any [`std::io::Write`].
-//! - [`JsonLines`] turns one batch into JSON Lines in a byte buffer; its module states the
-//!   output contract.
+//! - [`JsonLines`] turns one batch into JSON Lines in a byte buffer; [`contract`] says how each value
+//!   is printed.
 //! - [`Printer`] prints many files, Parquet and JSON exports alike, as one ordered stream with
 //!   a limit, an offset and a choice of columns: on all cores, within a memory budget, as JSON Lines,
 //!   one JSON array or an Arrow IPC stream.
@@ -41,6 +41,7 @@ mod batch;
 mod bounds;
 mod codec;
 mod compare;
+pub mod contract;
 mod decoder;
 mod delta;
 mod error;
@@ -50,14 +51,18 @@ mod ipc;
 mod json;
 mod jsonl;
 mod lanes;
+mod leaf;
 mod levels;
 mod locate;
 mod memory;
 mod names;
+mod options;
 mod page;
 mod pages;
 mod parallel;
+mod part;
 mod print;
+mod reading;
 mod row_groups;
 mod schema;
 mod sink;
@@ -74,14 +79,15 @@ mod write;
 use simdutf8 as _;
 
 pub use batch::{BATCH_ROWS, BatchReader, ReadOptions};
-pub use error::{Error, ErrorClass};
+pub use error::{Error, ErrorClass, Problem, ValueError};
 pub use footer::Footer;
 pub use json::JsonExport;
 pub use jsonl::{
-    BinaryForm, Counts, DecimalForm, Int64Form, JsonLines, JsonOptions, NonFinite, Nulls, Problem,
-    ValueError, VectorForm,
+    BinaryForm, Counts, DecimalForm, Int64Form, JsonLines, JsonOptions, NonFinite, Nulls,
+    VectorForm,
 };
 pub use memory::{Excess, ExcessKind};
-pub use print::{FileRows, PrintFormat, PrintOptions, Printer, Progress};
+pub use options::{PrintFormat, PrintOptions};
+pub use print::{FileRows, Printer, Progress};
 pub use sink::{BatchSink, DriveError, FnSink, JsonLinesSink, Summary, drive};
-pub use source::{FileKind, FileSource, Source};
+pub use source::{FileKind, FileSource, Input, Source};

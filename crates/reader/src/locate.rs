@@ -9,9 +9,10 @@ use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::schema::types::ColumnDescPtr;
 
-use crate::batch::{Part, Reading};
 use crate::decoder;
 use crate::guard::guarded;
+use crate::part::Part;
+use crate::reading::Reading;
 
 /// Rows read at a time.
 const ROWS: usize = 64;

@@ -8,7 +8,7 @@ use parquet::column::page::{Page, PageMetadata};
 use parquet::errors::{ParquetError, Result};
 
 use crate::levels::{self, Rows};
-use crate::thrift::{BOOL_FALSE, BOOL_TRUE, I32, Input, STRUCT, invalid};
+use crate::thrift::{BOOL_FALSE, BOOL_TRUE, Decoder, I32, STRUCT, invalid};
 
 /// Larger pages are refused; writers make them of about a mebibyte.
 pub(crate) const PAGE_BYTES_MAX: usize = 512 << 20;
@@ -78,7 +78,7 @@ impl Header {
     ///
     /// An end too early is [`io::ErrorKind::UnexpectedEof`].
     pub(crate) fn read(bytes: &[u8]) -> io::Result<(Self, usize)> {
-        let mut input = Input::new(bytes);
+        let mut input = Decoder::new(bytes);
         let mut fields = Fields::default();
         let mut last = 0;
         while let Some(field) = input.field(&mut last)? {
@@ -266,7 +266,7 @@ impl DataV2 {
 }
 
 impl Fields {
-    fn read_inner(&mut self, input: &mut Input<&[u8]>) -> io::Result<()> {
+    fn read_inner(&mut self, input: &mut Decoder<&[u8]>) -> io::Result<()> {
         let mut last = 0;
         while let Some(field) = input.field(&mut last)? {
             match field {

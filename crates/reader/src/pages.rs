@@ -21,13 +21,14 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use bytes::Bytes;
 use parquet::errors::Result;
 
-use crate::batch::Part;
 use crate::codec;
 use crate::footer::{self, Footer};
 use crate::guard::{guarded, lock};
+use crate::leaf::Leaf;
 use crate::levels::Rows;
 use crate::memory::{Held, Memory, Plan};
 use crate::page::{Header, Kind, MaxLevels, damage};
+use crate::part::Part;
 use crate::row_groups::Chunk as Place;
 use crate::source::{HEADER_READ_BYTES, Source, SourceReader};
 use crate::trace::{self, note, task};
@@ -82,19 +83,6 @@ struct Chunks {
     leaves_there: usize,
     /// The first row group of which no chunk was opened to be read ahead.
     next_ahead: usize,
-}
-
-/// What is to be known of a leaf to judge its pages.
-#[derive(Debug, Clone)]
-pub(crate) struct Leaf {
-    /// Its number in the file.
-    pub(crate) number: usize,
-    pub(crate) levels: MaxLevels,
-    /// Bytes of a value once it is decoded, without those of texts.
-    pub(crate) value_bytes: u64,
-    pub(crate) is_text: bool,
-    /// For messages.
-    pub(crate) path: String,
 }
 
 impl Pages {

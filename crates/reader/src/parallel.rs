@@ -12,12 +12,13 @@ use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use crate::batch::{BatchReader, Block, SharedPages};
+use crate::batch::BatchReader;
 use crate::error::Error;
 use crate::guard::lock;
 use crate::jsonl::{Counts, JsonLines, Rows};
 use crate::lanes::Lanes;
 use crate::memory::{BLOCKS_AHEAD, Excess, ExcessKind, Held, Memory};
+use crate::reading::{Block, SharedPages};
 use crate::trace::{Kind, started, task};
 
 /// The room that a text gets at a time.
@@ -54,14 +55,14 @@ pub(crate) fn encode(
     let plan = &reader.reading().plan;
     let lanes = (plan.lanes > 1).then(|| Lanes::of(&reader));
     let work = Work {
-        file: reader.file().to_owned(),
+        file: reader.file().into(),
         pages: lanes.as_ref().map_or_else(|| reader.pages(), Lanes::pages),
         memory: Arc::clone(&plan.memory),
         text_bytes: plan.text_bytes,
         lines,
         // Those that wait, and one more with each thread.
         blocks_ahead: (BLOCKS_AHEAD - 1) * threads.get() as u64 + 1,
-        input: Mutex::new(Input {
+        input: Mutex::new(Serial {
             next: 0,
             row: reader.rows().start,
             reader: lanes.is_none().then_some(reader),
@@ -88,7 +89,7 @@ pub(crate) fn encode(
 }
 
 struct Work<'a, 'h> {
-    file: String,
+    file: Arc<str>,
     pages: SharedPages,
     memory: Arc<Memory>,
     /// A text of more bytes is handed on in pieces.
@@ -98,13 +99,13 @@ struct Work<'a, 'h> {
     /// Several decoders, if there are threads for them.
     lanes: Option<Lanes>,
     /// The one decoder of what the lanes leave.
-    input: Mutex<Input>,
+    input: Mutex<Serial>,
     turn: Mutex<Turn<'a, 'h>>,
     /// Told when the turn goes to another block.
     turned: Condvar,
 }
 
-struct Input {
+struct Serial {
     /// Made once the lanes are done.
     reader: Option<BatchReader>,
     /// The number of the next block.
@@ -274,7 +275,7 @@ impl Work<'_, '_> {
 
     fn take_from_one(&self) -> Option<Taken> {
         let mut input = self.lock_or_read_ahead(&self.input);
-        let Input { reader, next, row, is_done } = &mut *input;
+        let Serial { reader, next, row, is_done } = &mut *input;
         if *is_done {
             return None;
         }

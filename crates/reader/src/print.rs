@@ -9,81 +9,19 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 
 use crate::ahead::{Ahead, Small, memory_beside};
-use crate::batch::{BATCH_ROWS, BatchReader, ReadOptions, unknown_column};
+use crate::batch::{BatchReader, ReadOptions};
 use crate::compare::first_difference;
 use crate::error::Error;
 use crate::footer::{Footer, damaged};
 use crate::ipc::ArrowStream;
 use crate::json::{JsonExport, Members, compact, write_compact};
-use crate::jsonl::{self, Counts, JsonLines, JsonOptions, Nulls};
+use crate::jsonl::{Counts, JsonLines, JsonOptions, Nulls};
 use crate::memory::{Excess, ExcessKind, Plan};
 use crate::names;
+use crate::options::{Choice, PrintFormat, PrintOptions};
 use crate::parallel;
-use crate::source::{FileKind, Source};
+use crate::source::{FileKind, Input};
 use crate::write::{Frame, ROW_END_IN_ARRAY, RowWriter};
-
-/// What rows are printed as.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum PrintFormat {
-    /// One JSON object on each line.
-    #[default]
-    JsonLines,
-    /// One JSON array of objects, one on each line.
-    JsonArray,
-    /// An Arrow IPC stream with the columns' own types. [`PrintOptions::json`] says nothing here, and
-    /// JSON exports are refused.
-    ArrowStream,
-}
-
-/// The memory that printing takes unless asked otherwise.
-const MEMORY_BYTES: u64 = 64 << 20;
-
-/// What to print of the files, and how.
-#[derive(Debug, Clone)]
-pub struct PrintOptions {
-    /// Go on when a file has other columns than those before it.
-    pub allow_schema_change: bool,
-    /// Rows decoded and encoded at a time.
-    pub batch_rows: NonZeroUsize,
-    /// Top-level columns by name, or by several names with commas between them; `None` is all. A name with
-    /// commas is meant as a whole where a column has it.
-    pub columns: Option<Vec<String>>,
-    /// Top-level columns left out, named in the same way.
-    pub drop: Vec<String>,
-    /// What rows are printed as.
-    pub format: PrintFormat,
-    /// The output contract's choices.
-    pub json: JsonOptions,
-    /// At most this many rows, over all files.
-    pub limit: Option<u64>,
-    /// Bytes that decoding, encoding and what waits between them may take. Fewer threads and smaller
-    /// blocks are used to keep within it, down to one page for each column and one batch.
-    pub memory: u64,
-    /// Rows left out at the start, over all files.
-    pub offset: u64,
-    /// Threads that decode and encode. The output is the same with any number.
-    pub threads: NonZeroUsize,
-    /// Leave top-level lists of floats unread.
-    pub without_vectors: bool,
-}
-
-impl Default for PrintOptions {
-    fn default() -> Self {
-        Self {
-            allow_schema_change: false,
-            batch_rows: BATCH_ROWS,
-            columns: None,
-            drop: Vec::new(),
-            format: PrintFormat::default(),
-            json: JsonOptions::default(),
-            limit: None,
-            memory: MEMORY_BYTES,
-            offset: 0,
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            without_vectors: false,
-        }
-    }
-}
 
 /// How far a [`Printer`] is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,8 +51,7 @@ pub struct FileRows {
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use std::sync::Arc;
-/// use viking_reader::{FileSource, PrintOptions, Printer};
+/// use viking_reader::{Input, PrintOptions, Printer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example");
@@ -123,8 +60,7 @@ pub struct FileRows {
 /// let mut printer = Printer::new(&mut lines, options);
 /// for name in ["1.parquet", "2.parquet"] {
 ///     let path = format!("{folder}/{name}");
-///     let source = FileSource::open(path.as_ref())?;
-///     printer.print(name, Arc::new(source), &mut |_| ControlFlow::Continue(()))?;
+///     printer.print(&Input::open(path.as_ref())?, &mut |_| ControlFlow::Continue(()))?;
 /// }
 /// printer.finish()?;
 /// assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 3);
@@ -196,20 +132,19 @@ impl<W: Write + Send> Printer<W> {
         }
     }
 
-    /// Prints the rows of one file; `file` names it in errors. `each` is called after every batch
-    /// and ends the file early with a break. Rows before a failure are still written.
+    /// Prints the rows of one file. `each` is called after every batch and ends the file early with a break.
+    /// Rows before a failure are still written.
     pub fn print(
         &mut self,
-        file: &str,
-        source: Arc<dyn Source>,
+        file: &Input,
         each: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
     ) -> Result<FileRows, Error> {
         let before = self.rows;
-        let small = self.ahead.as_mut().and_then(|ahead| ahead.take(file, &source));
-        let outcome = match FileKind::of(file, source.as_ref()) {
-            Ok(FileKind::Parquet) if small.is_some() => self.print_small(file, small, each),
-            Ok(FileKind::Parquet) => self.print_parquet(file, source, each),
-            Ok(FileKind::Json) => self.print_json(file, source, each),
+        let small = self.ahead.as_mut().and_then(|ahead| ahead.take(file));
+        let outcome = match FileKind::of(file) {
+            Ok(FileKind::Parquet) if small.is_some() => self.print_small(file.name(), small, each),
+            Ok(FileKind::Parquet) => self.print_parquet(file, each),
+            Ok(FileKind::Json) => self.print_json(file, each),
             Err(error) => Err(error),
         };
         match outcome {
@@ -232,10 +167,10 @@ impl<W: Write + Send> Printer<W> {
 
     /// Begins to encode a file whose turn comes later, if it is small. Files are printed in the order in which
     /// they were given here, from the same sources; others may be printed between them.
-    pub fn prepare(&mut self, file: &str, source: &Arc<dyn Source>) {
+    pub fn prepare(&mut self, file: &Input) {
         if self.can_prepare() {
             let (row_end, options) = (self.row_end(), &self.options);
-            self.ahead.get_or_insert_with(|| Ahead::new(options, row_end)).add(file, source);
+            self.ahead.get_or_insert_with(|| Ahead::new(options, row_end)).add(file);
         }
     }
 
@@ -277,7 +212,7 @@ impl<W: Write + Send> Printer<W> {
         let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
         match names::resolve(asked, &seen) {
             Err(column) if *is_whole && !seen.is_empty() => {
-                Err(unknown_column(file, column, seen.into_iter()))
+                Err(Error::unknown_column(file, column, seen.into_iter()))
             }
             _ => Ok(self.progress()),
         }
@@ -313,16 +248,11 @@ impl<W: Write + Send> Printer<W> {
         })
     }
 
-    fn print_parquet(
-        &mut self,
-        file: &str,
-        source: Arc<dyn Source>,
-        each: &mut Each<'_>,
-    ) -> Result<FileRows, Error> {
-        let footer = Footer::read_after(self.footer.as_ref(), file, &source)?;
+    fn print_parquet(&mut self, file: &Input, each: &mut Each<'_>) -> Result<FileRows, Error> {
+        let footer = Footer::read_after(self.footer.as_ref(), file)?;
         self.footer = Some(footer.clone());
-        let columns = Choice::of(&self.options).columns(file, footer.schema())?;
-        self.compare_schema(file, footer.schema(), &columns)?;
+        let columns = Choice::of(&self.options).columns(file.name(), footer.schema())?;
+        self.compare_schema(file.name(), footer.schema(), &columns)?;
         let options = &self.options;
         let rows = footer.rows();
         let read = ReadOptions {
@@ -343,11 +273,11 @@ impl<W: Write + Send> Printer<W> {
             Plan::new(&footer, &columns, wanted, batch_rows, options.threads, bytes)
         };
         let (memory, other_total) = (Arc::clone(&plan.memory), footer.other_total());
-        let reader = BatchReader::planned(file, source, footer, &columns, &read, &plan)?;
+        let reader = BatchReader::planned(file, footer, &columns, &read, &plan)?;
         if is_stream {
-            self.print_stream(file, reader, each)?;
+            self.print_stream(file.name(), reader, each)?;
         } else {
-            self.print_lines(file, reader, plan.threads, each)?;
+            self.print_lines(file.name(), reader, plan.threads, each)?;
         }
         let (rows, skipped, excess) = (Some(rows), read.offset, memory.excess());
         Ok(FileRows { rows, printed: 0, skipped, excess, other_total })
@@ -405,13 +335,8 @@ impl<W: Write + Send> Printer<W> {
         }
     }
 
-    fn print_json(
-        &mut self,
-        file: &str,
-        source: Arc<dyn Source>,
-        each: &mut Each<'_>,
-    ) -> Result<FileRows, Error> {
-        self.refuse_type_options(file)?;
+    fn print_json(&mut self, file: &Input, each: &mut Each<'_>) -> Result<FileRows, Error> {
+        self.refuse_type_options(file.name())?;
         let (columns, drop) = (self.options.columns.clone(), self.options.drop.clone());
         let members = Members {
             columns: columns.as_deref(),
@@ -424,7 +349,7 @@ impl<W: Write + Send> Printer<W> {
         }
         let (mut row, skip) = (0, self.skip);
         let mut longest = 0;
-        let rows = JsonExport::new(file, source).for_each_row(|text| {
+        let rows = JsonExport::new(file).for_each_row(|text| {
             row += 1;
             longest = longest.max(text.len() as u64);
             if self.skip > 0 {
@@ -437,7 +362,7 @@ impl<W: Write + Send> Printer<W> {
             stopped = self.is_done() || each(self.progress()).is_break();
             Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        file.clone_into(&mut self.json_keys.file);
+        file.name().clone_into(&mut self.json_keys.file);
         self.json_keys.is_whole &= !stopped;
         let skipped = skip - self.skip;
         // A row of which members are chosen is held twice.
@@ -487,12 +412,12 @@ impl<W: Write + Send> Printer<W> {
         let json = self.options.json;
         let default = JsonOptions::default();
         let used = [
-            (self.options.format == PrintFormat::ArrowStream, "--format arrow"),
-            (json.vectors != default.vectors || self.options.without_vectors, "--vectors"),
-            (json.int64 != default.int64, "--int64"),
-            (json.nonfinite != default.nonfinite, "--nonfinite"),
-            (json.binary != default.binary, "--binary"),
-            (json.decimal != default.decimal, "--decimal"),
+            (self.options.format == PrintFormat::ArrowStream, "format arrow"),
+            (json.vectors != default.vectors || self.options.without_vectors, "vectors"),
+            (json.int64 != default.int64, "int64"),
+            (json.nonfinite != default.nonfinite, "nonfinite"),
+            (json.binary != default.binary, "binary"),
+            (json.decimal != default.decimal, "decimal"),
         ];
         match used.into_iter().find(|(used, _)| *used) {
             Some((_, option)) => Err(Error::ParquetOnly { file: file.to_owned(), option }),
@@ -524,36 +449,5 @@ impl<W: Write + Send> Printer<W> {
             Some(detail) => Err(Error::SchemaChanged { file: file.to_owned(), detail }),
             None => Ok(()),
         }
-    }
-}
-
-/// Which columns are printed.
-pub(crate) struct Choice<'a> {
-    columns: Option<&'a [String]>,
-    drop: &'a [String],
-    without_vectors: bool,
-}
-
-impl<'a> Choice<'a> {
-    pub(crate) fn of(options: &'a PrintOptions) -> Self {
-        let PrintOptions { columns, drop, without_vectors, .. } = options;
-        Self { columns: columns.as_deref(), drop, without_vectors: *without_vectors }
-    }
-
-    /// The numbers of the columns to read, in the file's order.
-    pub(crate) fn columns(&self, file: &str, schema: &SchemaRef) -> Result<Vec<usize>, Error> {
-        let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let unknown = |column: &str| unknown_column(file, column, known.iter().copied());
-        let columns = self.columns.map(|asked| names::resolve(asked, &known).map_err(unknown));
-        let columns = columns.transpose()?;
-        let drop = names::resolve(self.drop, &known).map_err(unknown)?;
-        let kept = self.without_vectors.then(|| jsonl::without_vectors(schema));
-        let is_chosen = |name: &str| {
-            kept.as_ref().is_none_or(|kept| kept.iter().any(|kept| kept == name))
-                && columns.as_ref().is_none_or(|columns| columns.contains(&name))
-                && !drop.contains(&name)
-        };
-        let chosen = known.iter().enumerate().filter(|(_, name)| is_chosen(name));
-        Ok(chosen.map(|(index, _)| index).collect())
     }
 }

@@ -7,8 +7,7 @@ use std::ops::Range;
 
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::footer::Encrypted;
-use crate::thrift::{I32, I64, Input, LIST, STRUCT, invalid};
+use crate::thrift::{Decoder, I32, I64, LIST, STRUCT, invalid};
 
 /// Pages are about this large, or have the whole column chunk.
 const PAGE_BYTES: u64 = 1 << 20;
@@ -77,7 +76,7 @@ fn size(number: i64) -> u64 {
 
 impl RowGroups {
     /// Reads the list.
-    pub(crate) fn read<R: BufRead>(input: &mut Input<R>) -> io::Result<Self> {
+    pub(crate) fn read<R: BufRead>(input: &mut Decoder<R>) -> io::Result<Self> {
         let (count, kind) = input.list()?;
         let mut groups = Self::default();
         let likely = usize::try_from(count).unwrap_or(0).min(LIKELY_GROUPS_MAX);
@@ -107,7 +106,7 @@ impl RowGroups {
         Ok(groups)
     }
 
-    fn read_chunks<R: BufRead>(&mut self, input: &mut Input<R>) -> io::Result<()> {
+    fn read_chunks<R: BufRead>(&mut self, input: &mut Decoder<R>) -> io::Result<()> {
         let (count, kind) = input.list()?;
         for _ in 0..count {
             if kind != STRUCT {
@@ -139,7 +138,7 @@ impl RowGroups {
     }
 
     /// `ColumnMetaData`, without its statistics.
-    fn read_chunk<R: BufRead>(&mut self, input: &mut Input<R>) -> io::Result<Chunk> {
+    fn read_chunk<R: BufRead>(&mut self, input: &mut Decoder<R>) -> io::Result<Chunk> {
         let mut chunk = Chunk { compressed_bytes: -1, text_bytes: 0, ..Chunk::default() };
         let (mut data_page, mut dictionary_page) = (0, 0);
         let mut filter = (0, 0);
@@ -258,7 +257,7 @@ impl RowGroups {
 }
 
 /// `SizeStatistics`, of which one is of use.
-fn read_text_bytes<R: BufRead>(input: &mut Input<R>) -> io::Result<i64> {
+fn read_text_bytes<R: BufRead>(input: &mut Decoder<R>) -> io::Result<i64> {
     let (mut bytes, mut last) = (0, 0);
     while let Some(field) = input.field(&mut last)? {
         match field {
@@ -268,3 +267,8 @@ fn read_text_bytes<R: BufRead>(input: &mut Input<R>) -> io::Result<i64> {
     }
     Ok(bytes)
 }
+
+/// A column of the file is encrypted.
+#[derive(Debug, thiserror::Error)]
+#[error("a column is encrypted")]
+pub(crate) struct Encrypted;

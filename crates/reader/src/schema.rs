@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
-use crate::thrift::{self, I32, Input, Output, STRUCT, invalid};
+use crate::thrift::{self, Decoder, I32, Output, STRUCT, invalid};
 
 /// Columns nested deeper than this are refused: the `parquet` crate goes down by recursion. Lists and maps
 /// take two levels each.
@@ -67,7 +67,7 @@ pub(crate) enum Refusal {
 
 impl Elements {
     /// Reads the list.
-    pub(crate) fn read<R: BufRead>(input: &mut Input<R>) -> io::Result<Self> {
+    pub(crate) fn read<R: BufRead>(input: &mut Decoder<R>) -> io::Result<Self> {
         let (count, kind) = input.list()?;
         if kind != STRUCT {
             return Err(invalid("its schema is no list of columns"));
@@ -172,7 +172,7 @@ impl Elements {
 }
 
 impl Element {
-    fn read<R: BufRead>(input: &mut Input<R>) -> io::Result<Self> {
+    fn read<R: BufRead>(input: &mut Decoder<R>) -> io::Result<Self> {
         let mut element =
             Self { name: String::new(), is_leaf: false, children: 0, fields: Vec::new() };
         let mut last = 0;
@@ -189,7 +189,7 @@ impl Element {
         element.children =
             element.integer(CHILDREN).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
         if let Some((_, name)) = element.fields.iter().find(|((number, _), _)| *number == NAME) {
-            let name = Input::new(&name[..]).binary(NAME_BYTES_MAX)?;
+            let name = Decoder::new(&name[..]).binary(NAME_BYTES_MAX)?;
             element.name = String::from_utf8_lossy(&name).into_owned();
         }
         Ok(element)
@@ -203,13 +203,13 @@ impl Element {
 
     /// Which logical type it has.
     fn logical_type(&self) -> Option<i64> {
-        Input::new(self.logical()?).field(&mut 0).ok()?.map(|(number, _)| number)
+        Decoder::new(self.logical()?).field(&mut 0).ok()?.map(|(number, _)| number)
     }
 
     /// The scale and the precision of a decimal by its logical type.
     fn logical_decimal(&self) -> Option<(i64, i64)> {
         const DECIMAL_TYPE: thrift::Field = (5, STRUCT);
-        let mut input = Input::new(self.logical()?);
+        let mut input = Decoder::new(self.logical()?);
         if input.field(&mut 0).ok()?? != DECIMAL_TYPE {
             return None;
         }
@@ -227,7 +227,7 @@ impl Element {
     fn integer(&self, wanted: i64) -> Option<i64> {
         let (_, value) =
             self.fields.iter().find(|((number, kind), _)| *number == wanted && *kind == I32)?;
-        Input::new(&value[..]).integer().ok()
+        Decoder::new(&value[..]).integer().ok()
     }
 
     fn set(&mut self, number: i64, kind: u8, value: Vec<u8>) {

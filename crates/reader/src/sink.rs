@@ -8,8 +8,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use crate::batch::BatchReader;
-use crate::error::Error;
-use crate::jsonl::{JsonLines, JsonOptions, ValueError};
+use crate::error::{Error, ValueError};
+use crate::jsonl::{JsonLines, JsonOptions};
 use crate::write::{Frame, RowWriter};
 
 /// Receives the batches of a file in order.

@@ -18,10 +18,50 @@ pub trait Source: Send + Sync {
     /// The bytes of `range`, all of them: less is an [`io::ErrorKind::UnexpectedEof`] error.
     fn read(&self, range: Range<u64>) -> io::Result<Bytes>;
 
-    /// Told before rows are read which ranges they take: for each row group those of its column chunks, in
-    /// the same order of columns. The chunks of a group are read at about the same time, each from its
-    /// start. A source that is far away can fetch them ahead.
-    fn expect(&self, _groups: &[Vec<Range<u64>>]) {}
+    /// Called before rows are read with the ranges that they take: for each row group those of its column
+    /// chunks, in the same order of columns. The chunks of a group are read at about the same time, each from
+    /// its start. A source that is far away can fetch them ahead; by default nothing happens.
+    fn prefetch(&self, _groups: &[Vec<Range<u64>>]) {}
+}
+
+/// A file to read: its name in messages, and its bytes. Cheap to clone.
+#[derive(Clone)]
+pub struct Input {
+    name: Arc<str>,
+    source: Arc<dyn Source>,
+}
+
+impl Input {
+    /// `name` stands for the file in messages.
+    pub fn new(name: impl Into<Arc<str>>, source: impl Source + 'static) -> Self {
+        Self { name: name.into(), source: Arc::new(source) }
+    }
+
+    /// Opens the local file at `path`.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Ok(Self::new(path.display().to_string(), FileSource::open(path)?))
+    }
+
+    /// The name in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bytes.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// Whether both are clones of one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.source, &other.source)
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// What the Parquet decoder is told when the source fails, and what its own error then has in its text.
@@ -62,8 +102,8 @@ impl Source for Watched {
         })
     }
 
-    fn expect(&self, groups: &[Vec<Range<u64>>]) {
-        self.source.expect(groups);
+    fn prefetch(&self, groups: &[Vec<Range<u64>>]) {
+        self.source.prefetch(groups);
     }
 }
 
@@ -172,8 +212,9 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// Looks at the first bytes of `source`; `file` names it in errors.
-    pub fn of(file: &str, source: &dyn Source) -> Result<Self, Error> {
+    /// Looks at the first bytes.
+    pub fn of(input: &Input) -> Result<Self, Error> {
+        let (file, source) = (input.name(), input.source());
         let size = source.size();
         if size == 0 {
             return match file.rsplit('.').next() {

@@ -20,7 +20,7 @@ pub(crate) const STRUCT: u8 = 12;
 const DEPTH_MAX: usize = 64;
 
 /// Reads values one after the other.
-pub(crate) struct Input<R> {
+pub(crate) struct Decoder<R> {
     bytes: R,
     /// What was read since [`Self::record`] began.
     recorded: Option<Vec<u8>>,
@@ -29,7 +29,7 @@ pub(crate) struct Input<R> {
 /// The number of a field in its struct, and the type of its value.
 pub(crate) type Field = (i64, u8);
 
-impl<R: BufRead> Input<R> {
+impl<R: BufRead> Decoder<R> {
     pub(crate) fn new(bytes: R) -> Self {
         Self { bytes, recorded: None }
     }
@@ -193,7 +193,7 @@ impl<R: BufRead> Input<R> {
 
 /// Reads a number of up to 64 bits off the start of `rest`, as Parquet's encodings have them too.
 pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut input = Input::new(*rest);
+    let mut input = Decoder::new(*rest);
     let value = input.varint().ok()?;
     *rest = input.into_rest();
     Some(value)
@@ -276,16 +276,16 @@ mod tests {
             output.field((1 + index * index * 3, I64), &value);
         }
         let bytes = output.end();
-        let mut input = Input::new(&bytes[..]);
+        let mut input = Decoder::new(&bytes[..]);
         let mut last = 0;
         for (index, number) in (0..).zip(numbers) {
             assert_eq!(input.field(&mut last).unwrap(), Some((1 + index * index * 3, I64)));
             assert_eq!(input.integer().unwrap(), number);
         }
         assert_eq!(input.field(&mut last).unwrap(), None);
-        assert_eq!(Input::new(&bytes[..]).record(STRUCT).unwrap(), bytes);
+        assert_eq!(Decoder::new(&bytes[..]).record(STRUCT).unwrap(), bytes);
         for end in 0..bytes.len() {
-            let cut = Input::new(&bytes[..end]).skip(STRUCT).unwrap_err();
+            let cut = Decoder::new(&bytes[..end]).skip(STRUCT).unwrap_err();
             assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
         }
     }
@@ -293,8 +293,8 @@ mod tests {
     #[test]
     fn what_is_nested_without_end_is_refused() {
         let lists = vec![0x19; 10_000];
-        assert!(Input::new(&lists[..]).skip(LIST).is_err());
+        assert!(Decoder::new(&lists[..]).skip(LIST).is_err());
         let structs = vec![0x1c; 10_000];
-        assert!(Input::new(&structs[..]).skip(STRUCT).is_err());
+        assert!(Decoder::new(&structs[..]).skip(STRUCT).is_err());
     }
 }

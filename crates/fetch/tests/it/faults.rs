@@ -243,11 +243,14 @@ async fn keys_that_would_leave_the_folder_are_never_written() {
         ("hidden", ".partial/x.parquet", ".partial"),
         ("receipt", "receipt.json", "receipt.json"),
     ];
+    let options =
+        BucketOptions { reserved_names: vec!["receipt.json".to_owned()], ..server.options() };
+    let bucket = Bucket::open("demo", &options).unwrap();
     for (name, tail, words) in cases {
         emulator.put("demo", &format!("keys/{name}/{tail}"), &bytes(100)).unwrap();
         emulator.put("demo", &format!("keys/{name}/ok.parquet"), &bytes(100)).unwrap();
         emulator.put("demo", &format!("keys/{name}/z.parquet"), &bytes(100)).unwrap();
-        let listing = server.bucket().list(&format!("keys/{name}")).await.unwrap();
+        let listing = bucket.list(&format!("keys/{name}")).await.unwrap();
         let names: Vec<_> = listing.objects.iter().map(|object| object.name.as_str()).collect();
         assert_eq!(names.last(), Some(&"z.parquet"), "{name}: the others are there");
         assert_eq!(listing.refused.len(), 1, "{name}: {listing:?}");

@@ -33,7 +33,7 @@ async fn any_range_is_read_whether_announced_or_not() {
     }
     let before = traffic.bytes();
     let (first, second) = (4..3 << 20, 3 << 20..size);
-    reader.expect(&[vec![first, second]]);
+    reader.prefetch(&[vec![first, second]]);
     // As a decoder goes: both columns, a page at a time.
     for page in 0..24 {
         for start in [4, 3 << 20] {
@@ -57,7 +57,7 @@ async fn many_columns_are_read_side_by_side_without_fetching_anything_twice() {
         let column_bytes = 38 * (MIB as u64) / columns;
         let starts = || (0..columns).map(|column| 4 + column * column_bytes);
         let chunks = starts().map(|start| start..start + column_bytes + 512).collect();
-        reader.expect(&[chunks]);
+        reader.prefetch(&[chunks]);
         let before = server.emulator.as_ref().unwrap().bytes_sent();
         let page = 40_000;
         for page_start in (0..column_bytes - page).step_by(usize::try_from(page).unwrap()) {

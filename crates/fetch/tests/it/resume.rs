@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
-use viking_fetch::{Bucket, Event, Observer, Report, fetch};
+use viking_fetch::{Bucket, DownloadEvent, Observer, Report, fetch};
 
 use crate::server::{PART_BYTES, Server, bytes, names};
 
@@ -17,10 +17,12 @@ struct Bytes {
 }
 
 impl Observer for Bytes {
-    fn on_event(&self, event: &Event<'_>) {
+    fn on_event(&self, event: &DownloadEvent<'_>) {
         match event {
-            Event::Received { bytes } => self.received.fetch_add(*bytes, Ordering::Relaxed),
-            Event::Resumed { bytes, .. } => self.resumed.fetch_add(*bytes, Ordering::Relaxed),
+            DownloadEvent::Received { bytes } => self.received.fetch_add(*bytes, Ordering::Relaxed),
+            DownloadEvent::Resumed { bytes, .. } => {
+                self.resumed.fetch_add(*bytes, Ordering::Relaxed)
+            }
             _ => 0,
         };
         self.arrived.notify_one();

@@ -1,6 +1,6 @@
 //! The server that tests download from.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -116,7 +116,7 @@ fn unique_prefix() -> String {
 /// Three small parts at once.
 pub(crate) fn options() -> FetchOptions {
     FetchOptions {
-        jobs: Jobs::Fixed(NonZeroUsize::new(3).unwrap()),
+        jobs: Jobs::new(3).unwrap(),
         part_bytes: NonZeroU64::new(PART_BYTES).unwrap(),
         ..FetchOptions::default()
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use viking_fetch::{
-    Bucket, BucketOptions, Error, ErrorClass, Event, FetchOptions, Jobs, Keys, Landed, Lead,
-    NoObserver, Observer, RemoteObject, Verify, fetch,
+    Bucket, BucketOptions, DownloadEvent, Error, ErrorClass, FetchOptions, Jobs, Keys, Landed,
+    Lead, NoObserver, Observer, RemoteObject, Verify, fetch,
 };
 
 use crate::server::{Server, bytes, names, options};
@@ -139,14 +139,16 @@ async fn the_observer_sees_every_step() {
     #[derive(Default)]
     struct Steps(Mutex<(Vec<String>, u64)>);
     impl Observer for Steps {
-        fn on_event(&self, event: &Event<'_>) {
+        fn on_event(&self, event: &DownloadEvent<'_>) {
             let mut steps = self.0.lock().unwrap();
             match event {
-                Event::Started { object } => steps.0.push(format!("started {}", object.name)),
-                Event::Finished { landed, object } => {
+                DownloadEvent::Started { object } => {
+                    steps.0.push(format!("started {}", object.name));
+                }
+                DownloadEvent::Finished { landed, object } => {
                     steps.0.push(format!("finished {} {}", landed.index, object.name));
                 }
-                Event::Received { bytes } => steps.1 += bytes,
+                DownloadEvent::Received { bytes } => steps.1 += bytes,
                 _ => steps.0.push("other".to_owned()),
             }
         }
@@ -169,8 +171,8 @@ async fn files_are_open_for_the_objects_on_their_way_and_no_others() {
     #[derive(Default)]
     struct Open(AtomicU64);
     impl Observer for Open {
-        fn on_event(&self, event: &Event<'_>) {
-            if let Event::Finished { .. } = event {
+        fn on_event(&self, event: &DownloadEvent<'_>) {
+            if let DownloadEvent::Finished { .. } = event {
                 let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
                 let ours = files.filter_map(|file| std::fs::read_link(file.path()).ok());
                 let ours = ours.filter(|path| path.to_string_lossy().contains("many-objects"));
@@ -286,7 +288,7 @@ async fn auto_finds_a_number_of_parts_and_loads_everything() {
     server.put("0.parquet", &bytes(40_000_000)).await;
     let bucket = server.bucket();
     let listing = server.list(&bucket).await;
-    let options = FetchOptions { jobs: Jobs::Auto, ..options() };
+    let options = FetchOptions { jobs: Jobs::AUTO, ..options() };
     let folder = tempfile::tempdir().unwrap();
     let report =
         fetch(&bucket, &listing.objects, folder.path(), &options, &NoObserver).await.unwrap();

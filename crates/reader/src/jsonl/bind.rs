@@ -14,8 +14,8 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::column::{Bytes, Column, Data, DecimalStyle, Decimals, Spans, Text};
 use super::kernel::cell::Cells;
+use super::options::{Int64Form, JsonOptions, NonFinite};
 use super::plan::Kind;
-use super::{Int64Form, JsonOptions, NonFinite};
 
 impl<'a> Column<'a> {
     /// Views `array` as `kind`, with `before` before each value; `None` if it has another type than the

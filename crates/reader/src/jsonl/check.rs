@@ -1,8 +1,9 @@
 //! Finds values that the options forbid, before a batch is written.
 
 use super::column::{Column, Data};
+use super::options::{BinaryForm, JsonOptions, NonFinite};
 use super::plan::{ColumnPlan, Kind};
-use super::{BinaryForm, JsonOptions, NonFinite, Problem};
+use crate::error::Problem;
 
 /// Whether any value of these columns can be forbidden.
 pub(super) fn is_needed(columns: &[ColumnPlan], options: JsonOptions) -> bool {

@@ -12,7 +12,7 @@ use arrow_schema::TimeUnit;
 
 use super::kernel::cell::{CELLS, Cells, Line};
 use super::kernel::{binary, decimal, float, float32, float64, int, text, time};
-use super::{BinaryForm, Counts, DecimalForm, Int64Form, NonFinite, Nulls};
+use super::options::{BinaryForm, Counts, DecimalForm, Int64Form, NonFinite, Nulls};
 
 type F16 = <Float16Type as ArrowPrimitiveType>::Native;
 

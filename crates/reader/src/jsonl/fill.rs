@@ -9,7 +9,7 @@ use arrow_buffer::bit_chunk_iterator::BitChunks;
 use super::column::{Column, Data, Text};
 use super::kernel::cell::Cells;
 use super::kernel::{float32, float64, int, text, time};
-use super::{Int64Form, Nulls};
+use super::options::{Int64Form, Nulls};
 
 impl Column<'_> {
     /// Makes the cells of `rows`, at most [`CELLS`](super::kernel::cell::CELLS) of them, if the type's

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 
 use super::kernel::text;
-use super::{JsonOptions, Problem, ValueError, VectorForm};
-use crate::error::Error;
+use super::options::{JsonOptions, VectorForm};
+use crate::error::{Error, Problem, ValueError};
 use crate::schema::is_int96;
 
 /// A key, escaped, with what stands around it: `,"name":`. The comma of the first one is replaced.

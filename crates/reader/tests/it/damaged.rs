@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::Compression;
-use viking_reader::{BatchReader, Error, ErrorClass, PrintOptions, Printer, ReadOptions};
+use viking_reader::{BatchReader, Error, ErrorClass, Input, PrintOptions, Printer, ReadOptions};
 
 use crate::arrays::{Random, array, data_type};
 use crate::{parquet, simple_rows};
@@ -15,7 +15,7 @@ use crate::{parquet, simple_rows};
 fn print(file: Bytes) -> (Vec<u8>, Result<(), Error>) {
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, PrintOptions::default());
-    let outcome = printer.print("f.parquet", Arc::new(file), &mut |_| ControlFlow::Continue(()));
+    let outcome = printer.print(&Input::new("f.parquet", file), &mut |_| ControlFlow::Continue(()));
     let outcome = outcome.and_then(|_| printer.finish()).map(drop);
     drop(printer);
     (out, outcome)
@@ -188,7 +188,7 @@ fn rows_that_the_footer_does_not_know_and_rows_that_only_it_knows_are_damage() {
         let file = with_rows_of_first_group(&file, rows);
         let message = print(file.clone()).1.unwrap_err().to_string();
         assert!(message.contains(words), "{rows}: {message}");
-        let reader = BatchReader::from_source("f", Arc::new(file), &ReadOptions::default());
+        let reader = BatchReader::new(&Input::new("f", file), &ReadOptions::default());
         let batches: Result<Vec<_>, _> = reader.unwrap().collect();
         assert!(batches.unwrap_err().to_string().contains(words));
     }

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use parquet::arrow::encode_arrow_schema;
 use parquet::basic::Compression;
 use viking_reader::{
-    BatchReader, Error, ErrorClass, Excess, ExcessKind, FileRows, Footer, JsonLines, JsonOptions,
-    PrintFormat, PrintOptions, Printer, ReadOptions, Source,
+    BatchReader, Error, ErrorClass, Excess, ExcessKind, FileRows, Footer, Input, JsonLines,
+    JsonOptions, PrintFormat, PrintOptions, Printer, ReadOptions,
 };
 
 use crate::handmade::{
@@ -34,8 +34,8 @@ fn print_files(files: &[Bytes], options: PrintOptions) -> (Vec<u8>, Result<FileR
     let mut print = || {
         let mut last = FileRows::default();
         for file in files {
-            let source = Arc::new(file.clone());
-            last = printer.print("f", source, &mut |_| ControlFlow::Continue(()))?;
+            last = printer
+                .print(&Input::new("f", file.clone()), &mut |_| ControlFlow::Continue(()))?;
         }
         printer.finish().map(|_| last)
     };
@@ -87,8 +87,7 @@ pub(crate) fn number_file(codec: i32, pages: Vec<Page>) -> File {
 }
 
 fn footer(file: &Bytes) -> Footer {
-    let source: Arc<dyn Source> = Arc::new(file.clone());
-    Footer::read("f", &source).unwrap()
+    Footer::read(&Input::new("f", file.clone())).unwrap()
 }
 
 pub(crate) fn batches(file: &Bytes, batch_rows: usize) -> Vec<RecordBatch> {

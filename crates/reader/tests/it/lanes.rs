@@ -1,10 +1,9 @@
 //! Several decoders of one file: what they print together is what one prints.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
 
 use bytes::Bytes;
-use viking_reader::{Error, PrintOptions, Printer};
+use viking_reader::{Error, Input, PrintOptions, Printer};
 
 use crate::arrays::Random;
 use crate::handmade::{
@@ -108,7 +107,7 @@ fn print(file: &Bytes, threads: usize, rows: (u64, Option<u64>)) -> (String, Res
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
     let outcome = printer
-        .print("f", Arc::new(file.clone()), &mut |_| ControlFlow::Continue(()))
+        .print(&Input::new("f", file.clone()), &mut |_| ControlFlow::Continue(()))
         .and_then(|_| printer.finish())
         .map(drop);
     drop(printer);

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use viking_reader::{Error, FileSource, PrintOptions, Printer};
+use viking_reader::{Error, Input, PrintOptions, Printer};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/parquet-testing");
 
@@ -24,9 +23,9 @@ fn print(path: &Path, threads: usize) -> (Vec<u8>, Result<u64, Error>) {
     let options = PrintOptions { threads: threads.try_into().unwrap(), ..PrintOptions::default() };
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
-    let outcome = FileSource::open(path)
-        .and_then(|source| {
-            printer.print("f", Arc::new(source), &mut |_| ControlFlow::Continue(()))?;
+    let outcome = Input::open(path)
+        .and_then(|input| {
+            printer.print(&input, &mut |_| ControlFlow::Continue(()))?;
             printer.finish()
         })
         .map(|progress| progress.rows);

@@ -1,7 +1,6 @@
 //! Many files as one stream.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use arrow_ipc::reader::StreamReader;
 use arrow_select::concat::concat_batches;
@@ -10,7 +9,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use viking_reader::{
-    BinaryForm, Error, ErrorClass, JsonOptions, Nulls, PrintFormat, PrintOptions, Printer,
+    BinaryForm, Error, ErrorClass, Input, JsonOptions, Nulls, PrintFormat, PrintOptions, Printer,
 };
 
 use crate::{parquet, simple_rows};
@@ -25,7 +24,7 @@ fn print_bytes(files: &[(&str, Bytes)], options: PrintOptions) -> (Vec<u8>, Resu
     let mut printer = Printer::new(&mut out, options);
     let mut print = || {
         for (name, file) in files {
-            printer.print(name, Arc::new(file.clone()), &mut |_| ControlFlow::Continue(()))?;
+            printer.print(&Input::new(*name, file.clone()), &mut |_| ControlFlow::Continue(()))?;
             if printer.is_done() {
                 break;
             }
@@ -189,7 +188,7 @@ fn an_arrow_stream_holds_the_files_batches() {
 
     let (_, outcome) = print_bytes(&json_files(), options);
     let message = outcome.unwrap_err().to_string();
-    assert!(message.contains("--format arrow") && message.contains("Parquet"), "{message}");
+    assert!(message.contains("format arrow") && message.contains("Parquet"), "{message}");
 }
 
 #[test]
@@ -203,8 +202,8 @@ fn any_memory_and_any_threads_print_the_same_and_too_little_is_told() {
             let mut out = Vec::new();
             let mut printer = Printer::new(&mut out, options);
             for (name, file) in &wide {
-                let source = Arc::new(file.clone());
-                let rows = printer.print(name, source, &mut |_| ControlFlow::Continue(())).unwrap();
+                let input = Input::new(*name, file.clone());
+                let rows = printer.print(&input, &mut |_| ControlFlow::Continue(())).unwrap();
                 assert_eq!(rows.excess.is_some(), memory <= 1, "{memory} bytes");
             }
             printer.finish().unwrap();

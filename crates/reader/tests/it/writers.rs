@@ -11,7 +11,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_ipc::reader::StreamReader;
 use arrow_schema::{DataType, Field};
 use parquet::basic::Compression;
-use viking_reader::{ErrorClass, PrintFormat, PrintOptions, Printer};
+use viking_reader::{ErrorClass, Input, PrintFormat, PrintOptions, Printer};
 
 use crate::foreign::{
     batch_lines, batches, formatted, from_row, lines, lines_with, number_file, number_rows,
@@ -201,8 +201,8 @@ fn times_out_of_the_day_are_counted_inside_lists_too() {
     let count = |format, offset| {
         let options = PrintOptions { offset, ..formatted(format) };
         let mut printer = Printer::new(std::io::sink(), options);
-        let source = Arc::new(file.clone());
-        printer.print("f", source, &mut |_| ControlFlow::Continue(())).unwrap();
+        let input = Input::new("f", file.clone());
+        printer.print(&input, &mut |_| ControlFlow::Continue(())).unwrap();
         printer.finish().unwrap();
         printer.counts().times_out_of_range
     };

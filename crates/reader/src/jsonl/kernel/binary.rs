@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::text;
-use crate::jsonl::BinaryForm;
+use crate::jsonl::options::BinaryForm;
 
 /// Appends bytes in quotes. For [`BinaryForm::Utf8`] the batch was checked before.
 pub(crate) fn write(bytes: &[u8], form: BinaryForm, out: &mut Vec<u8>) {

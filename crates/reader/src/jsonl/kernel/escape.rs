@@ -1,7 +1,7 @@
 //! Strings on x86-64 CPUs with AVX2: 32 bytes are looked at, and written, in a few steps.
 //!
 //! Bench: `cargo bench --bench engine`, the texts; `benches/peers/`, data set text. For plain texts of
-//! 600 bytes it takes half the time of the loop for any CPU in [`super::text`], and a third or less where
+//! 600 bytes it takes half the time of the loop for any CPU in [`super::text_plain`], and a third or less where
 //! one byte in 32 is escaped: that loop starts anew behind each escape. Both are compared with a loop
 //! over single bytes in the tests there.
 //!
@@ -29,7 +29,7 @@ use std::arch::x86_64::{
 };
 use std::mem::{self, MaybeUninit};
 
-use super::text::{CHUNK, write_escape};
+use super::text_plain::{CHUNK, write_escape};
 
 /// What a chunk takes if every byte of it gets a backslash.
 const ROOM: usize = 2 * CHUNK;

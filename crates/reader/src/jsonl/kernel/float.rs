@@ -2,10 +2,10 @@
 //!
 //! Bench: `cargo bench --bench engine`, f64 prices on a CPU without AVX2.
 
-use crate::jsonl::{Counts, NonFinite};
+use crate::jsonl::options::{Counts, NonFinite};
 
 use super::cell::Slot;
-use super::int::digits;
+use super::digits::digits;
 
 /// Longest text of a finite f64 with its comma, as `zmij` spells it.
 const F64_TEXT_BYTES: usize = 26;

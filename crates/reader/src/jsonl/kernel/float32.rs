@@ -28,7 +28,7 @@
 
 use std::ops::Range;
 
-use crate::jsonl::{Counts, NonFinite};
+use crate::jsonl::options::{Counts, NonFinite};
 
 use super::block::{for_each_cpu, whole_block};
 use super::cell::{Cells, as_length};

@@ -32,10 +32,11 @@
 //!
 //! Not here: texts with an exponent, and a way of its own for prices, which would gain nothing.
 
-use crate::jsonl::{Counts, NonFinite};
+use crate::jsonl::options::{Counts, NonFinite};
 
 use super::block::{BLOCK, for_each_cpu, four_digits, whole_block};
 use super::cell::{Cells, SLOT, Slot};
+use super::digits::{divided_by_ten_to_8, fours};
 use super::float::{f64_cell, write_each_f64, write_f64};
 
 /// Fewer values than these are faster one by one.
@@ -246,30 +247,6 @@ fn scale(values: &[f64], scaled: &mut Scaled) -> bool {
     true
 }
 
-/// A number below 10^16 divided by 10^8 = 2^8 * 390,625, in floats, of which there are vectors.
-///
-/// The quotient by 390,625 is at least half of 1/390,625 away from the middle of two whole numbers, and
-/// f64 are off by less than 1e-7 here.
-#[inline(always)]
-pub(super) fn divided_by_ten_to_8(number: u64) -> u64 {
-    const INVERSE: f64 = 1.0 / 390_625.0;
-    /// 2^52: with its bits around it a smaller number is an f64 that is greater by so much.
-    const BIAS: f64 = 4_503_599_627_370_496.0;
-    /// Adding it rounds to a whole number, which then stands in the low bits.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    let float = f64::from_bits((number >> 8) | BIAS.to_bits()) - BIAS;
-    let quotient = float * INVERSE + (0.5 * INVERSE - 0.5);
-    (quotient + ROUND).to_bits() & 0xffff_ffff
-}
-
-/// A number below 10^8 as two of four digits, the first in the lower half.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
-pub(super) fn fours(number: u64) -> u64 {
-    let first = (number * 109_951_163) >> 40;
-    first | (number - first * 10_000) << 32
-}
-
 /// Appends the texts of a block, a comma behind each.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled once for each set of CPU features")]
@@ -438,17 +415,6 @@ mod tests {
                 let value =
                     |index| if index % 7 < length % 6 { other } else { -3.7 * index as f64 };
                 check(&(0..length).map(value).collect::<Vec<_>>());
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_are_divided_by_ten_to_8() {
-        let edges = [0, 1, 10 * LEAST - 1].into_iter();
-        for number in edges.chain(random(100_000).map(|bits| bits % (10 * LEAST))) {
-            let multiple = number - number % 100_000_000;
-            for number in [number, multiple, multiple + 99_999_999] {
-                assert_eq!(divided_by_ten_to_8(number), number / 100_000_000, "{number}");
             }
         }
     }

@@ -4,15 +4,13 @@
 //!
 //! Bench: `cargo bench --bench engine`, i64 and i64 list. Compared with `itoa` in the tests.
 
-use crate::jsonl::Int64Form;
+use crate::jsonl::options::Int64Form;
 
 use super::block::for_each_cpu;
 use super::cell::{Cells, Slot, append};
+use super::digits::digits;
 #[cfg(target_arch = "x86_64")]
 use super::int_cells;
-
-const ZEROS: u64 = 0x3030_3030_3030_3030;
-const EIGHT: u64 = 100_000_000;
 
 /// Appends a signed integer.
 pub(crate) fn write_signed(value: impl Into<i64>, form: Int64Form, out: &mut Vec<u8>) {
@@ -91,62 +89,6 @@ fn unsigned(value: impl Into<u64>, slot: &mut Slot, form: Int64Form) -> usize {
     let end = digits(value.into(), slot, quote);
     slot[end] = b'"';
     end + quote
-}
-
-/// Writes the digits of a number from `at` on, which is small, and returns their end.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of a column's loop")]
-pub(crate) fn digits(value: u64, slot: &mut Slot, at: usize) -> usize {
-    if value < EIGHT {
-        return first(value, slot, at);
-    }
-    let (high, low) = (value / EIGHT, value % EIGHT);
-    let at = if high < EIGHT {
-        first(high, slot, at)
-    } else {
-        let at = first(high / EIGHT, slot, at);
-        eight(high % EIGHT, slot, at)
-    };
-    eight(low, slot, at)
-}
-
-/// A number below 10^8 without zeros at its front.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of a column's loop")]
-fn first(number: u64, slot: &mut Slot, at: usize) -> usize {
-    let digits = digits_of(number);
-    // The last digit is shown even if it is a zero.
-    let zeros = (digits | 1 << 56).trailing_zeros() / 8;
-    let text = (digits | ZEROS) >> (8 * zeros);
-    slot[at..at + 8].copy_from_slice(&text.to_le_bytes());
-    at + 8 - zeros as usize
-}
-
-/// A number below 10^8 with all its eight digits.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of a column's loop")]
-fn eight(number: u64, slot: &mut Slot, at: usize) -> usize {
-    slot[at..at + 8].copy_from_slice(&eight_digits(number));
-    at + 8
-}
-
-/// A number below 10^8 as its eight digits.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of a column's loop")]
-pub(crate) fn eight_digits(number: u64) -> [u8; 8] {
-    (digits_of(number) | ZEROS).to_le_bytes()
-}
-
-/// The eight digits of a number below 10^8, one in each byte, the first in the lowest.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of a column's loop")]
-fn digits_of(number: u64) -> u64 {
-    // Halves of four digits, quarters of two, then single digits, all side by side in one word.
-    let fours = (number / 10_000) | ((number % 10_000) << 32);
-    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    tens | (twos - tens * 10) << 8
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@
 //!
 //! Invariants: a text takes at most [`SLOT`](super::cell::SLOT) bytes: a quote, a sign, and 24 bytes.
 
-use crate::jsonl::Int64Form;
+use crate::jsonl::options::Int64Form;
 
 use super::block::{BLOCK, four_digits};
 use super::cell::{Block, Cells, as_length};
-use super::float64::{divided_by_ten_to_8, fours};
+use super::digits::{divided_by_ten_to_8, fours};
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 

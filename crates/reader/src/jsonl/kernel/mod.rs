@@ -4,8 +4,10 @@
 
 pub(super) mod binary;
 mod block;
+mod calendar;
 pub(super) mod cell;
 pub(super) mod decimal;
+mod digits;
 #[cfg(target_arch = "x86_64")]
 mod escape;
 pub(super) mod float;
@@ -18,6 +20,7 @@ mod int_cells;
 pub(super) mod text;
 #[cfg(target_arch = "x86_64")]
 mod text_cells;
+mod text_plain;
 pub(super) mod time;
 #[cfg(target_arch = "x86_64")]
 mod time_cells;

@@ -1,7 +1,7 @@
 //! Cells of texts on x86-64 CPUs with AVX2: 16 or 32 bytes are looked at and copied in a few steps.
 //!
 //! Bench: `benches/peers/`, data sets scalar and sparse. Compared with the way for other CPUs,
-//! [`super::text::cell`], in the tests.
+//! [`super::text_plain::cell`], in the tests.
 //!
 //! How it works. A view holds its length and, up to twelve bytes, the text itself; else it tells where the
 //! text is, and mostly 32 bytes may be read there. What is behind the text is turned into ones, which are
@@ -16,7 +16,7 @@ use arrow_array::StringViewArray;
 
 use super::cell::{Cells, Slot, as_length};
 use super::escape::{array, find_escapes, half, half_array, vector};
-use super::text::{CELL_TEXT, CHUNK, cell};
+use super::text_plain::{CELL_TEXT, CHUNK, cell};
 
 /// Up to this length a view holds the text itself.
 const INLINE: usize = 12;

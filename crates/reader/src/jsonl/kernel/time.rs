@@ -5,24 +5,15 @@
 
 use arrow_schema::TimeUnit;
 
-use crate::jsonl::{Counts, Int64Form};
+use crate::jsonl::options::{Counts, Int64Form};
 
 use super::block::for_each_cpu;
+use super::calendar::{DAYS_TO_1970, ERA_DAYS, LAST_DAY, SECONDS_PER_DAY, march_calendar};
 use super::cell::{Cells, Slot, append};
-use super::int::{eight_digits, write_unsigned};
+use super::digits::eight_digits;
+use super::int::write_unsigned;
 #[cfg(target_arch = "x86_64")]
 use super::time_cells;
-
-pub(super) const SECONDS_PER_DAY: i64 = 86_400;
-
-/// Days of 400 years.
-pub(super) const ERA_DAYS: u32 = 146_097;
-
-/// Days from 0000-03-01 to 1970-01-01.
-pub(super) const DAYS_TO_1970: i64 = 719_468;
-
-/// 9999-12-31, counted from 0000-03-01.
-pub(super) const LAST_DAY: u32 = 3_652_364;
 
 /// Parts of a second in the unit, and the digits they take.
 fn resolution(unit: TimeUnit) -> (i64, usize) {
@@ -246,20 +237,6 @@ fn civil_from_days(days: i64) -> (i64, u64, u64) {
     let (year, month, day) = march_calendar(0, day_of_era);
     let era = shifted.div_euclid(i64::from(ERA_DAYS));
     (era * 400 + i64::from(year), u64::from(month), u64::from(day))
-}
-
-/// Year, month and day. The year is counted from March, so that the leap day is its last, and in eras
-/// of 400 years, which all have the same days.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of a column's loop")]
-pub(super) fn march_calendar(era: u32, day_of_era: u32) -> (u32, u32, u32) {
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@
 //! Invariants: a text takes at most [`SLOT`](super::cell::SLOT) bytes. Years outside 0–9999 are left long.
 
 use super::block::{BLOCK, four_digits, whole_block};
+use super::calendar::{DAYS_TO_1970, ERA_DAYS, LAST_DAY, SECONDS_PER_DAY, march_calendar};
 use super::cell::{Block, Cells};
-use super::time::{DAYS_TO_1970, ERA_DAYS, LAST_DAY, SECONDS_PER_DAY, march_calendar};
 
 const ZEROS: u64 = 0x3030_3030;
 

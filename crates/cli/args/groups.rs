@@ -1,0 +1,405 @@
+//! Flags that several commands share.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+#[cfg(feature = "embedded")]
+use viking_export::config::CredentialSet;
+use viking_export::config::{Address, AddressOverrides, Service};
+use viking_export::viking_fetch::{Jobs, Verify};
+use viking_export::{RowOptions, RunOptions, TransferOptions};
+
+use super::values::{
+    ApiArg, BinaryArg, FileTypeArg, Format, NonFiniteArg, NullsArg, NumberOrString, ProgressForm,
+    Trimmed, VectorsArg, VerifyArg, When, jobs, parsed, part_size, size, text, time, word,
+};
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Talk")]
+pub(crate) struct TalkArgs {
+    /// Show more: -v what happens, -vv every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Show errors only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// How progress is shown on stderr
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORM",
+        default_value = "auto",
+        value_parser = word::<ProgressForm>(),
+        env = "VIKING_EXPORT_PROGRESS"
+    )]
+    pub(crate) progress: ProgressForm,
+    /// Colour on stderr
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+    /// Never ask; what would be asked is refused
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// Answer every question with yes
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// What to log, instead of -v, for example `viking_api=debug`
+    #[arg(long, global = true, hide = true, value_name = "FILTER", value_parser = text(), env = "VIKING_EXPORT_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct ServiceArgs {
+    /// The region of the service
+    #[arg(
+        long,
+        global = true,
+        env = "VOLCENGINE_REGION",
+        value_parser = text(),
+        default_value = "cn-beijing"
+    )]
+    pub(crate) region: String,
+    /// The address of VikingDB, if it is not the region's own
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        value_parser = text(),
+        env = "VIKING_EXPORT_ENDPOINT",
+        hide_env_values = true
+    )]
+    pub(crate) endpoint: Option<String>,
+    /// The address of TOS without the bucket, if it is not the region's own
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        value_parser = text(),
+        env = "VIKING_EXPORT_TOS_ENDPOINT",
+        hide_env_values = true
+    )]
+    pub(crate) tos_endpoint: Option<String>,
+    /// The generation of VikingDB's interface
+    #[arg(
+        long,
+        global = true,
+        value_name = "API",
+        value_parser = word::<ApiArg>(),
+        env = "VIKING_EXPORT_API",
+        default_value = "v1"
+    )]
+    pub(crate) api: ApiArg,
+    /// The collection's project, with --api v2
+    #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROJECT")]
+    pub(crate) project: Option<String>,
+    /// The collection's resource id in place of its name, with --api v2
+    #[arg(long, global = true, value_name = "ID", value_parser = text())]
+    pub(crate) resource_id: Option<String>,
+    /// Take the keys from this profile of ~/.volcengine/config.json
+    #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROFILE")]
+    pub(crate) profile: Option<String>,
+    /// How long VikingDB or TOS may stay silent before a request counts as failed
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) request_timeout: Duration,
+    /// How long requests are repeated after passing faults [default: 5m, and 20s before the first answer]
+    #[arg(long, global = true, value_name = "TIME", value_parser = Trimmed(time), env = "VIKING_EXPORT_RETRY_FOR", hide_env_values = true)]
+    pub(crate) retry_for: Option<Duration>,
+    /// Use plain http to other machines as well
+    #[arg(long, global = true)]
+    pub(crate) allow_http: bool,
+    /// Use a VikingDB and TOS inside this process, with the collection `example`
+    #[cfg(feature = "embedded")]
+    #[arg(long, global = true)]
+    pub(crate) embedded: bool,
+}
+
+impl ServiceArgs {
+    /// The services that were typed. `is_typed` tells which flags stand on the command line, and
+    /// `is_profile_asked` whether the profile was asked for, by its flag or variable.
+    pub(crate) fn service(
+        &self,
+        is_typed: impl Fn(&str) -> bool,
+        is_profile_asked: bool,
+    ) -> Service {
+        let overrides = AddressOverrides {
+            region: is_typed("region"),
+            endpoint: is_typed("endpoint"),
+            tos_endpoint: is_typed("tos_endpoint"),
+        };
+        let service = self
+            .patient(Service::new(self.address()))
+            .with_allow_http(self.allow_http)
+            .with_overrides(overrides);
+        match &self.profile {
+            Some(profile) => service.with_profile(profile, is_profile_asked),
+            None => service,
+        }
+    }
+
+    /// The services inside this process. Credentials and addresses of the user stay out of it.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn embedded_service(&self, ready: &viking_emulator::Ready) -> Service {
+        let address = Address {
+            region: ready.region.clone(),
+            endpoint: Some(ready.vikingdb.clone()),
+            tos_endpoint: Some(ready.tos.clone()),
+            ..self.address()
+        };
+        let (access_key, secret_key) = (&ready.access_key, &ready.secret_key);
+        let credentials = CredentialSet::new(access_key, secret_key, None, "the embedded service");
+        self.patient(Service::new(address)).with_credentials(credentials).embedded()
+    }
+
+    fn address(&self) -> Address {
+        Address {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            tos_endpoint: self.tos_endpoint.clone(),
+            api: self.api.into(),
+            project: self.project.clone(),
+            resource_id: self.resource_id.clone(),
+        }
+    }
+
+    fn patient(&self, service: Service) -> Service {
+        let service = service.with_request_timeout(self.request_timeout);
+        match self.retry_for {
+            Some(time) => service.with_retry_for(time),
+            None => service,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transfer")]
+pub(crate) struct TransferArgs {
+    /// Parts of objects downloaded at once, or `auto` to find how many bring most
+    #[arg(
+        short,
+        long,
+        value_name = "N|auto",
+        default_value = "4",
+        value_parser = Trimmed(jobs),
+        env = "VIKING_EXPORT_JOBS"
+    )]
+    pub(crate) jobs: Jobs,
+    /// Larger objects are downloaded in parts of this size; a stop loses at most one for each job
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
+    pub(crate) part_size: NonZeroU64,
+    /// Bytes a second at most, for example 20MiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) limit_rate: Option<NonZeroU64>,
+    /// What is compared: `full` reads each file again and compares its MD5
+    #[arg(long, value_name = "HOW", default_value = "normal")]
+    pub(crate) verify: VerifyArg,
+    /// How often a request to TOS is repeated at most; left out, --retry-for alone decides
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u8>,
+}
+
+impl TransferArgs {
+    /// The same for the library.
+    pub(crate) fn options(&self) -> TransferOptions {
+        TransferOptions {
+            bytes_per_second: self.limit_rate,
+            jobs: self.jobs,
+            part_bytes: self.part_size,
+            verify: match self.verify {
+                VerifyArg::Normal => Verify::Normal,
+                VerifyArg::Full => Verify::Full,
+            },
+            retries: self.retries,
+        }
+    }
+
+    /// The flags that a command to resume the download has to repeat.
+    pub(crate) fn same_again(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.part_size != TransferOptions::default().part_bytes {
+            words.extend(["--part-size".to_owned(), self.part_size.to_string()]);
+        }
+        if self.verify == VerifyArg::Full {
+            words.extend(["--verify".to_owned(), "full".to_owned()]);
+        }
+        words
+    }
+}
+
+/// Positional arguments stay with those that have no heading, whatever stands around them.
+const ARGUMENTS: Option<&str> = None;
+
+/// What to export.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Export")]
+#[command(group(clap::ArgGroup::new("which").args(["all", "filter"]).required(true)))]
+pub(crate) struct ExportArgs {
+    /// The collection
+    #[arg(help_heading = ARGUMENTS, value_parser = text())]
+    pub(crate) collection: String,
+    /// Export every row
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Export the rows that satisfy these conditions: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON")]
+    pub(crate) filter: Option<String>,
+    /// Where in TOS the export goes; each run gets a folder of its own below
+    #[arg(long, value_name = "tos://BUCKET/PREFIX", value_parser = text(), env = "VIKING_EXPORT_TO")]
+    pub(crate) to: String,
+    /// The files that are written
+    #[arg(long, value_name = "TYPE", default_value = "parquet")]
+    pub(crate) file_type: FileTypeArg,
+    /// Export these fields only, with --api v2
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) output_fields: Vec<String>,
+}
+
+/// What is printed of the rows, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Rows")]
+pub(crate) struct RowArgs {
+    /// Only these columns, in the file's order; a name that holds commas is given by itself
+    #[arg(short, long, value_name = "NAMES")]
+    pub(crate) columns: Vec<String>,
+    /// Not these columns
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) drop: Vec<String>,
+    /// At most this many rows
+    #[arg(short = 'n', long, value_name = "ROWS")]
+    pub(crate) limit: Option<u64>,
+    /// Leave out this many rows at the start
+    #[arg(long, value_name = "ROWS", default_value_t = 0)]
+    pub(crate) offset: u64,
+    /// Lines of JSON objects, one JSON array, or an Arrow IPC stream
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    pub(crate) format: Format,
+    /// Top-level lists of floats
+    #[arg(long, value_name = "FORM", default_value = "array")]
+    pub(crate) vectors: VectorsArg,
+    /// 64-bit integers; `string` for readers that lose digits beyond 2^53
+    #[arg(long, value_name = "FORM", default_value = "number")]
+    pub(crate) int64: NumberOrString,
+    /// NaN and infinities
+    #[arg(long, value_name = "FORM", default_value = "null")]
+    pub(crate) nonfinite: NonFiniteArg,
+    /// Binary values
+    #[arg(long, value_name = "FORM", default_value = "base64")]
+    pub(crate) binary: BinaryArg,
+    /// Decimals
+    #[arg(long, value_name = "FORM", default_value = "number")]
+    pub(crate) decimal: NumberOrString,
+    /// Top-level nulls
+    #[arg(long, value_name = "FORM", default_value = "keep")]
+    pub(crate) nulls: NullsArg,
+    /// Rows decoded at a time
+    #[arg(long, value_name = "ROWS", default_value = "100")]
+    pub(crate) batch_rows: Option<NonZeroUsize>,
+    /// Threads that decode and encode; all cores if left out. The rows are the same with any number
+    #[arg(long, value_parser = Trimmed(parsed::<NonZeroUsize>), env = "VIKING_EXPORT_THREADS")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Memory for decoding and printing, for example 256MiB
+    #[arg(long, value_name = "SIZE", value_parser = Trimmed(parsed::<ByteSize>), env = "VIKING_EXPORT_MEMORY", default_value = "64MiB")]
+    pub(crate) memory: Option<ByteSize>,
+    /// Go on when a file has other columns than those before it
+    #[arg(long)]
+    pub(crate) allow_schema_change: bool,
+}
+
+impl RowArgs {
+    /// The same for the library.
+    pub(crate) fn options(&self) -> RowOptions {
+        RowOptions {
+            columns: self.columns.clone(),
+            drop: self.drop.clone(),
+            limit: self.limit,
+            offset: self.offset,
+            format: self.format.into(),
+            vectors: self.vectors.into(),
+            int64: self.int64.into(),
+            nonfinite: self.nonfinite.into(),
+            binary: self.binary.into(),
+            decimal: self.decimal.into(),
+            nulls: self.nulls.into(),
+            batch_rows: self.batch_rows,
+            threads: self.threads,
+            memory_bytes: self.memory.map(|size| size.as_u64()),
+            allow_schema_change: self.allow_schema_change,
+        }
+    }
+}
+
+/// Where rows go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Write the rows to this file; - is stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// How a run is carried through, apart from what is in its receipt.
+#[derive(Debug, Args)]
+pub(crate) struct GoingArgs {
+    /// Remove the data files once their rows are printed and proven
+    #[arg(long, help_heading = "Run")]
+    pub(crate) discard: bool,
+    /// Delete the objects from TOS once their rows are printed and proven
+    #[arg(long, help_heading = "Run")]
+    pub(crate) clean: bool,
+    /// Create a new task if the run's own failed, was dropped, or was never found
+    #[arg(long, help_heading = "Run")]
+    pub(crate) new_task: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    /// How far objects are downloaded ahead of the rows that are printed
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = size,
+        help_heading = "Transfer"
+    )]
+    pub(crate) ahead: NonZeroU64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+}
+
+impl GoingArgs {
+    /// The same for the library.
+    pub(crate) fn options(&self) -> RunOptions {
+        RunOptions {
+            discard_files: self.discard,
+            delete_objects: self.clean,
+            new_task: self.new_task,
+            patience: self.patience.options(),
+            ahead_bytes: self.ahead,
+            transfer: self.transfer.options(),
+        }
+    }
+}
+
+/// How long a task is followed, and when it counts as stalled.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Task")]
+pub(crate) struct Patience {
+    /// Give up following the task after this long, for example 90m
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) timeout: Option<Duration>,
+    /// Warn when the task has not moved for this long
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    pub(crate) stall: Duration,
+}
+
+impl Patience {
+    /// The same for the library.
+    pub(crate) fn options(self) -> viking_export::Patience {
+        viking_export::Patience { timeout: self.timeout, stall: self.stall }
+    }
+}

@@ -1,0 +1,109 @@
+//! The files in which the vendor's tools keep keys.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::credentials::CredentialSet;
+use super::environment::{variable, without_bom};
+use crate::error::{CredentialsError, Result};
+
+/// The file of `ve` and the V2 SDK family.
+pub(super) fn profile_path() -> Option<PathBuf> {
+    match variable("VOLCENGINE_CLI_CONFIG_FILE") {
+        Some(path) => Some(PathBuf::from(path)),
+        None => home().map(|home| home.join(".volcengine/config.json")),
+    }
+}
+
+fn home() -> Option<PathBuf> {
+    variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from)
+}
+
+/// A profile of `ve`: the one asked for, the file's current one, or `default`.
+pub(super) fn read_profile(
+    path: &Path,
+    asked: Option<&str>,
+) -> Result<Option<CredentialSet>, CredentialsError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let bad = |problem: String| CredentialsError::Profile { path: path.to_owned(), problem };
+    // Neither the text nor the parser's quotes of it may be shown: it holds secrets.
+    let config: Value =
+        serde_json::from_str(&text).map_err(|_| bad("it is not valid JSON".to_owned()))?;
+    let name = asked.or(config["current"].as_str()).unwrap_or("default");
+    let profile = &config["profiles"][name];
+    if !profile.is_object() {
+        return match asked {
+            Some(_) => Err(bad(format!("it has no profile {name:?}"))),
+            None => Ok(None),
+        };
+    }
+    let part = |key: &str| profile[key].as_str().filter(|value| !value.trim().is_empty());
+    let mode = part("mode").unwrap_or("AK");
+    if !["ak", "ststoken"].contains(&mode.to_ascii_lowercase().as_str()) {
+        return Err(bad(format!(
+            "profile {name:?} has the mode {mode}; only AK and StsToken are known"
+        )));
+    }
+    let (Some(access_key), Some(secret_key)) = (part("access-key"), part("secret-key")) else {
+        return Err(bad(format!("profile {name:?} lacks its access-key or secret-key")));
+    };
+    let origin = format!("{}, profile {name}", path.display());
+    found_in(path, CredentialSet::new(access_key, secret_key, part("session-token"), &origin))
+}
+
+/// The files of the V1 SDK in `~/.volc`: `credentials` as INI, then `config` as JSON.
+pub(super) fn read_volc() -> Result<Option<CredentialSet>, CredentialsError> {
+    let Some(folder) = home().map(|home| home.join(".volc")) else { return Ok(None) };
+    let path = folder.join("credentials");
+    if let Some(text) = read(&path)? {
+        let bad = |problem| CredentialsError::KeyFile { path: path.clone(), problem };
+        let mut ini = configparser::ini::Ini::new();
+        ini.read(text).map_err(|_| bad("it is not a valid INI file"))?;
+        let (access, secret) =
+            (ini.get("default", "access_key_id"), ini.get("default", "secret_access_key"));
+        let (Some(access), Some(secret)) = (access, secret) else {
+            return Err(bad("[default] lacks access_key_id or secret_access_key"));
+        };
+        let origin = path.display().to_string();
+        return found_in(&path, CredentialSet::new(&access, &secret, None, &origin));
+    }
+    let path = folder.join("config");
+    let Some(text) = read(&path)? else { return Ok(None) };
+    let bad = |problem| CredentialsError::KeyFile { path: path.clone(), problem };
+    let config: Value = serde_json::from_str(&text).map_err(|_| bad("it is not valid JSON"))?;
+    let (Some(access), Some(secret)) = (config["ak"].as_str(), config["sk"].as_str()) else {
+        return Err(bad("it lacks ak or sk"));
+    };
+    let origin = path.display().to_string();
+    found_in(&path, CredentialSet::new(access, secret, None, &origin))
+}
+
+fn found_in(path: &Path, found: CredentialSet) -> Result<Option<CredentialSet>, CredentialsError> {
+    Ok(Some(found.checked()?.open_in(open_to_others(path))))
+}
+
+/// A file's text, or nothing if there is no such file.
+fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(without_bom(&text).to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(CredentialsError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn open_to_others(path: &Path) -> Option<PathBuf> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).ok()?.permissions().mode();
+        (mode & 0o077 != 0).then(|| path.to_owned())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}

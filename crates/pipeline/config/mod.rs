@@ -1,0 +1,10 @@
+//! Where the services are, and who asks them: addresses, credentials, the environment.
+
+mod credentials;
+pub mod environment;
+mod key_files;
+mod lookup;
+mod service;
+
+pub use credentials::{CredentialSet, Purpose};
+pub use service::{Address, AddressOverrides, Service};

@@ -1,0 +1,252 @@
+//! The services: where they are, who asks them, and how patiently.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use viking_api::{Api, Client, Endpoint, Owner};
+use viking_fetch::{BucketOptions, tos_endpoint};
+
+use super::credentials::{CredentialSet, Purpose};
+use super::lookup::Lookup;
+use crate::error::{RequestError, Result, V2Option};
+
+/// How long a service may stay silent before a request counts as failed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where the services are and how they are spoken to. Part of a run's request, and kept in its receipt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The region, for example `cn-beijing`.
+    pub region: String,
+    /// The URL of `VikingDB`, if it is not the region's own.
+    pub endpoint: Option<String>,
+    /// The URL of TOS without the bucket, if it is not the region's own.
+    pub tos_endpoint: Option<String>,
+    /// The version of `VikingDB`'s interface.
+    #[serde(default)]
+    pub api: Api,
+    /// The collection's project; V2 only.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// The collection's resource id in place of its name; V2 only.
+    #[serde(default)]
+    pub resource_id: Option<String>,
+}
+
+/// Parts of an [`Address`] that hold for a resumed run, whatever its receipt says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AddressOverrides {
+    /// [`Address::region`].
+    pub region: bool,
+    /// [`Address::endpoint`].
+    pub endpoint: bool,
+    /// [`Address::tos_endpoint`].
+    pub tos_endpoint: bool,
+}
+
+impl AddressOverrides {
+    const ALL: Self = Self { region: true, endpoint: true, tos_endpoint: true };
+}
+
+/// The services and who asks them. Nothing is sent before a request is made.
+#[derive(Debug, Clone)]
+pub struct Service {
+    address: Address,
+    overrides: AddressOverrides,
+    is_embedded: bool,
+    allow_http: bool,
+    request_timeout: Duration,
+    retry_for: Option<Duration>,
+    credentials: Source,
+    open_key_file: Arc<OnceLock<PathBuf>>,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    /// Those of the user, anew whenever they have expired.
+    Lookup(Profile),
+    Given(CredentialSet),
+}
+
+/// The profile of the vendor's file, if one is to be taken.
+#[derive(Debug, Clone, Default)]
+struct Profile {
+    name: Option<String>,
+    is_asked: bool,
+}
+
+impl Profile {
+    fn lookup(&self, purpose: Purpose) -> Lookup {
+        Lookup { purpose, profile: self.name.clone(), is_asked: self.is_asked }
+    }
+}
+
+impl Service {
+    /// The services at `address`, asked with the user's credentials from the environment or the files of the
+    /// vendor's tools.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            overrides: AddressOverrides::default(),
+            is_embedded: false,
+            allow_http: false,
+            request_timeout: REQUEST_TIMEOUT,
+            retry_for: None,
+            credentials: Source::Lookup(Profile::default()),
+            open_key_file: Arc::default(),
+        }
+    }
+
+    /// Takes plain http to other machines as well.
+    #[must_use]
+    pub fn with_allow_http(self, allow_http: bool) -> Self {
+        Self { allow_http, ..self }
+    }
+
+    /// Lets a service stay silent for this long; 30 s unless told otherwise.
+    #[must_use]
+    pub fn with_request_timeout(self, request_timeout: Duration) -> Self {
+        Self { request_timeout, ..self }
+    }
+
+    /// Repeats requests for this long after passing faults; five minutes unless told otherwise, and twenty
+    /// seconds before the first answer.
+    #[must_use]
+    pub fn with_retry_for(self, retry_for: Duration) -> Self {
+        Self { retry_for: Some(retry_for), ..self }
+    }
+
+    /// Takes the credentials from this profile of `~/.volcengine/config.json`: before the environment if it
+    /// `is_asked` for, else after it.
+    #[must_use]
+    pub fn with_profile(self, profile: &str, is_asked: bool) -> Self {
+        let credentials = Source::Lookup(Profile { name: Some(profile.to_owned()), is_asked });
+        Self { credentials, ..self }
+    }
+
+    /// Asks with these credentials, and looks for no others.
+    #[must_use]
+    pub fn with_credentials(self, credentials: CredentialSet) -> Self {
+        Self { credentials: Source::Given(credentials), ..self }
+    }
+
+    /// Keeps these parts of the address when a run is resumed that began elsewhere.
+    #[must_use]
+    pub fn with_overrides(self, overrides: AddressOverrides) -> Self {
+        Self { overrides, ..self }
+    }
+
+    /// The services end with this process, and have other addresses at each start.
+    #[must_use]
+    pub fn embedded(self) -> Self {
+        Self { is_embedded: true, overrides: AddressOverrides::ALL, ..self }
+    }
+
+    /// Where they are.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether the services end with this process.
+    pub fn is_embedded(&self) -> bool {
+        self.is_embedded
+    }
+
+    /// Whether one of the services may be behind a proxy: they are not both on this machine.
+    pub fn is_remote(&self) -> bool {
+        let is_here = |endpoint: &Option<String>| {
+            endpoint
+                .as_ref()
+                .is_some_and(|url| url.contains("localhost") || url.contains("127.0.0.1"))
+        };
+        !is_here(&self.address.endpoint) || !is_here(&self.address.tos_endpoint)
+    }
+
+    /// The services where an earlier attempt of a run went, but for the overrides.
+    #[must_use]
+    pub(crate) fn at(&self, address: &Address) -> Self {
+        let mut service = Self { address: address.clone(), ..self.clone() };
+        if self.overrides.region {
+            service.address.region.clone_from(&self.address.region);
+        }
+        if self.overrides.endpoint {
+            service.address.endpoint.clone_from(&self.address.endpoint);
+        }
+        if self.overrides.tos_endpoint {
+            service.address.tos_endpoint.clone_from(&self.address.tos_endpoint);
+        }
+        service
+    }
+
+    /// A client of `VikingDB`.
+    pub fn client(&self) -> Result<Client> {
+        let Address { region, endpoint, api, project, resource_id, .. } = &self.address;
+        if *api == Api::V1 && (project.is_some() || resource_id.is_some()) {
+            return Err(RequestError::V2Only { option: V2Option::Owner }.into());
+        }
+        let endpoint = match endpoint {
+            Some(url) => Endpoint::new(url, region, self.allow_http)?,
+            None => Endpoint::of_region(region, *api)?,
+        };
+        let owner = Owner { project: project.clone(), resource_id: resource_id.clone() };
+        // It says what is wrong; the client only hears that there is nothing.
+        let found = self.credentials(Purpose::Vikingdb)?;
+        let client = match &self.credentials {
+            Source::Given(_) => Client::new(endpoint, found.credentials(), jiff::Timestamp::now),
+            Source::Lookup(profile) => {
+                Client::new(endpoint, profile.lookup(Purpose::Vikingdb), jiff::Timestamp::now)
+            }
+        };
+        let retry = viking_api::Retry::default();
+        let retry = viking_api::Retry {
+            within: self.retry_for.unwrap_or(retry.within),
+            first_within: self.retry_for.unwrap_or(retry.first_within),
+            ..retry
+        };
+        let client = client?.speaking(*api, owner).answered_within(self.request_timeout);
+        Ok(client.retrying(retry))
+    }
+
+    /// How buckets of TOS are reached. `retries` says how often a request is repeated at most; without it the time
+    /// decides.
+    pub(crate) fn bucket_options(&self, retries: Option<u8>) -> Result<BucketOptions> {
+        let Address { region, tos_endpoint: endpoint, .. } = &self.address;
+        let endpoint = endpoint.clone().unwrap_or_else(|| tos_endpoint(region));
+        let found = self.credentials(Purpose::Tos)?;
+        let mut options = match &self.credentials {
+            Source::Given(_) => BucketOptions::new(&endpoint, region, found.keys()),
+            Source::Lookup(profile) => {
+                BucketOptions::new(&endpoint, region, profile.lookup(Purpose::Tos))
+            }
+        };
+        options.allow_http = self.allow_http;
+        options.read_timeout = self.request_timeout;
+        let retry = options.retry;
+        options.retry = viking_fetch::Retry {
+            within: self.retry_for.unwrap_or(retry.within),
+            first_within: self.retry_for.unwrap_or(retry.first_within),
+            times: retries.map(u32::from),
+        };
+        Ok(options)
+    }
+
+    /// The credentials as they are now.
+    pub fn credentials(&self, purpose: Purpose) -> Result<CredentialSet> {
+        let found = match &self.credentials {
+            Source::Given(given) => return Ok(given.clone()),
+            Source::Lookup(profile) => profile.lookup(purpose).find()?,
+        };
+        if let Some(file) = found.open_file() {
+            // One is enough to tell.
+            self.open_key_file.set(file.clone()).unwrap_or(());
+        }
+        Ok(found)
+    }
+
+    /// A file of keys that other users of this machine can read, if credentials were taken from it.
+    pub fn open_key_file(&self) -> Option<&Path> {
+        self.open_key_file.get().map(PathBuf::as_path)
+    }
+}

@@ -1,0 +1,72 @@
+//! Objects of TOS as sources of the reader, without landing.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use viking_fetch::{Bucket, ObjectReader, RemoteObject, Traffic};
+use viking_reader::{Input, Source};
+
+use crate::event::Event;
+
+/// Blocks of one object that are here or on their way take about this much memory.
+const BLOCKS_BYTES: u64 = 32 << 20;
+
+/// Opens objects of one bucket.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    bucket: Arc<Bucket>,
+    traffic: Arc<Traffic>,
+    handle: Handle,
+}
+
+impl Remote {
+    /// To be made within the runtime.
+    pub(super) fn new(bucket: Bucket) -> Self {
+        Self { bucket: Arc::new(bucket), traffic: Arc::default(), handle: Handle::current() }
+    }
+
+    /// Opens an object and begins to fetch its ends.
+    pub(super) fn open(&self, object: &RemoteObject) -> Input {
+        let traffic = Arc::clone(&self.traffic);
+        let reader = ObjectReader::new(&self.bucket, object.clone(), BLOCKS_BYTES, traffic);
+        let _runtime = self.handle.enter();
+        reader.begin();
+        let name = format!("tos://{}/{}", self.bucket.name(), object.key);
+        Input::new(name, RemoteFile { reader, handle: self.handle.clone() })
+    }
+
+    /// Whether both count what they read together.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.traffic, &other.traffic)
+    }
+
+    /// How much was read.
+    pub(super) fn traffic(&self) -> Event {
+        Event::Read { bytes: self.traffic.bytes(), requests: self.traffic.requests() }
+    }
+}
+
+struct RemoteFile {
+    reader: ObjectReader,
+    handle: Handle,
+}
+
+impl Source for RemoteFile {
+    fn size(&self) -> u64 {
+        self.reader.size()
+    }
+
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        if range.start > range.end || range.end > self.size() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.handle.block_on(self.reader.read(range)).map_err(io::Error::other)
+    }
+
+    fn prefetch(&self, groups: &[Vec<Range<u64>>]) {
+        self.reader.prefetch(groups);
+    }
+}

@@ -1,0 +1,15 @@
+//! Where rows go, and how they get there.
+
+mod cat;
+mod checkpoint;
+mod file;
+mod landing;
+mod print;
+mod versions;
+
+pub use cat::PrintSummary;
+pub use file::RowOutput;
+pub(crate) use file::{Output, OutputOfRun};
+pub(crate) use landing::{LandedFile, Landing};
+pub(crate) use print::{Printed, PrintedFile, print, warn_of_files, warn_of_text, warn_of_values};
+pub(crate) use versions::Version;

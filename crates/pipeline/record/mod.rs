@@ -1,0 +1,11 @@
+//! What a run folder keeps: the receipt, and the choices that a resumed run repeats.
+
+mod folder;
+mod options;
+mod receipt;
+
+pub(crate) use folder::{RESERVED_NAMES, data_files, run_name};
+pub use folder::{RunFolder, read_receipt};
+pub use options::{RowOptions, Vectors};
+pub(crate) use receipt::now;
+pub use receipt::{Finished, ObjectRecord, Receipt, Request, Retries};

@@ -1,0 +1,38 @@
+//! The bucket of a run, opened when it is needed: what is on the disk already needs neither credentials nor an
+//! address.
+
+use std::sync::OnceLock;
+
+use viking_fetch::Bucket;
+
+use crate::error::Result;
+use crate::session::Session;
+
+/// One bucket, opened at its first use.
+#[derive(Debug)]
+pub(super) struct LazyBucket {
+    session: Session,
+    name: String,
+    retries: Option<u8>,
+    opened: OnceLock<Bucket>,
+}
+
+impl LazyBucket {
+    pub(super) fn new(session: &Session, name: &str, retries: Option<u8>) -> Self {
+        let (session, name) = (session.clone(), name.to_owned());
+        Self { session, name, retries, opened: OnceLock::new() }
+    }
+
+    pub(super) fn open(&self) -> Result<&Bucket> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let bucket = self.session.bucket(&self.name, self.retries)?;
+        Ok(self.opened.get_or_init(|| bucket))
+    }
+
+    /// Requests that were repeated since this was asked for the last time.
+    pub(super) fn take_retries(&self) -> u64 {
+        self.opened.get().map_or(0, Bucket::take_retries)
+    }
+}
