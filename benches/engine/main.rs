@@ -205,7 +205,7 @@ fn bare(path: &Path, batch_rows: usize) -> Outcome<usize> {
 
 fn print(path: &Path, threads: usize, out: impl std::io::Write + Send) -> Outcome<usize> {
     let threads = NonZeroUsize::new(threads).ok_or("no threads")?;
-    let mut printer = Printer::new(out, PrintOptions { threads, ..PrintOptions::default() });
+    let mut printer = Printer::new(out, PrintOptions::default().with_threads(threads));
     printer.print(&Input::open(path)?, &mut |_| ControlFlow::Continue(()))?;
     Ok(usize::try_from(printer.finish()?.bytes_written)?)
 }

@@ -1,7 +1,8 @@
 //! What every command may need.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use viking_export::{Event, Listener, Session};
 
 use crate::args::TalkArgs;
@@ -36,10 +37,10 @@ pub(crate) struct Detach(Mutex<Vec<String>>);
 
 impl Detach {
     pub(crate) fn set(&self, lines: Vec<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+        *self.0.lock() = lines;
     }
 
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.0.lock())
     }
 }

@@ -8,6 +8,7 @@
 //! - [`Session::run`] and [`Session::resume`] carry a whole run through, into a [`RowOutput`];
 //! - [`Session::submit`] and [`Session::follow`] do it for the task alone, [`Session::fetch`] for the objects;
 //! - [`Session::print`] prints the rows of files, here or in TOS, found by [`input::find`];
+//! - with the feature `stream`, `Session::batches` gives Arrow batches as an async stream;
 //! - [`Deletion`] deletes the objects of a finished run.
 //!
 //! The crate never prints, exits or asks; it names no command-line flags; it reads the environment for
@@ -30,6 +31,8 @@ mod version;
 
 pub use error::{Error, ErrorClass};
 pub use event::{Event, Listener, NoListener, Warning};
+#[cfg(feature = "stream")]
+pub use output::BatchStream;
 pub use output::{PrintSummary, RowOutput};
 pub use record::{Receipt, RowOptions, RunFolder};
 pub use run::{Deletion, FetchPlan, Patience, RunOptions, TransferOptions, VerifiedFile};

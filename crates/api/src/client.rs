@@ -1,11 +1,12 @@
 //! [`Client`]: sends signed requests and reads the answers.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::answer;
@@ -54,12 +55,12 @@ struct Keys {
 
 impl Keys {
     fn current(&self) -> Credentials {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.lock().clone()
     }
 
     /// Reads the keys again after those that were `used` are over; `false` if there are no other ones.
     fn renew(&self, used: &Credentials) -> bool {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if !current.differs(used)
             && let Some(keys) = self.source.credentials()
         {
@@ -86,6 +87,8 @@ impl Client {
         credentials: impl CredentialSource + 'static,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Result<Self, Error> {
+        // `ring` builds in a few seconds and everywhere. A program that has chosen another is not overruled.
+        drop(rustls::crypto::ring::default_provider().install_default());
         // A redirect would carry the session token to another host.
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

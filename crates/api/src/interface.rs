@@ -28,11 +28,26 @@ pub enum Api {
 
 /// Which collection of V2 is meant, besides its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Owner {
     /// The project of the collection; the account's default one if `None`.
     pub project: Option<String>,
     /// The collection's resource id, which then stands for its name.
     pub resource_id: Option<String>,
+}
+
+impl Owner {
+    /// Sets [`project`](Self::project).
+    #[must_use]
+    pub fn with_project(self, project: impl Into<Option<String>>) -> Self {
+        Self { project: project.into(), ..self }
+    }
+
+    /// Sets [`resource_id`](Self::resource_id).
+    #[must_use]
+    pub fn with_resource_id(self, resource_id: impl Into<Option<String>>) -> Self {
+        Self { resource_id: resource_id.into(), ..self }
+    }
 }
 
 /// What is asked of the service.

@@ -52,6 +52,9 @@ pub mod sign;
 mod task;
 mod wait;
 
+/// The crates whose types this one speaks, in the versions that it speaks.
+pub use {jiff, reqwest, serde_json};
+
 pub use client::Client;
 pub use credentials::{CredentialSource, Credentials};
 pub use endpoint::Endpoint;

@@ -23,6 +23,7 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
 
 /// How long and how often requests are repeated after passing faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retry {
     /// From the first sign of a fault to the last attempt.
     pub within: Duration,
@@ -30,6 +31,26 @@ pub struct Retry {
     pub first_within: Duration,
     /// Attempts after the first; `None` leaves it to the time.
     pub times: Option<u32>,
+}
+
+impl Retry {
+    /// Sets [`within`](Self::within).
+    #[must_use]
+    pub fn with_within(self, within: Duration) -> Self {
+        Self { within, ..self }
+    }
+
+    /// Sets [`first_within`](Self::first_within).
+    #[must_use]
+    pub fn with_first_within(self, first_within: Duration) -> Self {
+        Self { first_within, ..self }
+    }
+
+    /// Sets [`times`](Self::times).
+    #[must_use]
+    pub fn with_times(self, times: impl Into<Option<u32>>) -> Self {
+        Self { times: times.into(), ..self }
+    }
 }
 
 impl Default for Retry {

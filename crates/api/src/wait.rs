@@ -11,6 +11,7 @@ use crate::task::{Task, TaskId, TaskState};
 
 /// How a task is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Poll {
     /// The first pause between two looks; it grows by half each time.
     pub interval_min: Duration,
@@ -18,6 +19,26 @@ pub struct Poll {
     pub interval_max: Duration,
     /// When to give up; `None` waits as long as it takes.
     pub deadline: Option<Duration>,
+}
+
+impl Poll {
+    /// Sets [`interval_min`](Self::interval_min).
+    #[must_use]
+    pub fn with_interval_min(self, interval_min: Duration) -> Self {
+        Self { interval_min, ..self }
+    }
+
+    /// Sets [`interval_max`](Self::interval_max).
+    #[must_use]
+    pub fn with_interval_max(self, interval_max: Duration) -> Self {
+        Self { interval_max, ..self }
+    }
+
+    /// Sets [`deadline`](Self::deadline).
+    #[must_use]
+    pub fn with_deadline(self, deadline: impl Into<Option<Duration>>) -> Self {
+        Self { deadline: deadline.into(), ..self }
+    }
 }
 
 impl Default for Poll {

@@ -142,26 +142,24 @@ impl ServiceArgs {
     /// The services inside this process. Credentials and addresses of the user stay out of it.
     #[cfg(feature = "embedded")]
     pub(crate) fn embedded_service(&self, ready: &viking_emulator::Ready) -> Service {
-        let address = Address {
-            region: ready.region.clone(),
-            endpoint: Some(ready.vikingdb.clone()),
-            tos_endpoint: Some(ready.tos.clone()),
-            ..self.address()
-        };
+        let address = self
+            .address()
+            .with_region(ready.region.clone())
+            .with_endpoint(ready.vikingdb.clone())
+            .with_tos_endpoint(ready.tos.clone());
         let (access_key, secret_key) = (&ready.access_key, &ready.secret_key);
         let credentials = CredentialSet::new(access_key, secret_key, None, "the embedded service");
         self.patient(Service::new(address)).with_credentials(credentials).embedded()
     }
 
     fn address(&self) -> Address {
-        Address {
-            region: self.region.clone(),
-            endpoint: self.endpoint.clone(),
-            tos_endpoint: self.tos_endpoint.clone(),
-            api: self.api.into(),
-            project: self.project.clone(),
-            resource_id: self.resource_id.clone(),
-        }
+        Address::default()
+            .with_region(self.region.clone())
+            .with_endpoint(self.endpoint.clone())
+            .with_tos_endpoint(self.tos_endpoint.clone())
+            .with_api(self.api.into())
+            .with_project(self.project.clone())
+            .with_resource_id(self.resource_id.clone())
     }
 
     fn patient(&self, service: Service) -> Service {
@@ -203,16 +201,16 @@ pub(crate) struct TransferArgs {
 impl TransferArgs {
     /// The same for the library.
     pub(crate) fn options(&self) -> TransferOptions {
-        TransferOptions {
-            bytes_per_second: self.limit_rate,
-            jobs: self.jobs,
-            part_bytes: self.part_size,
-            verify: match self.verify {
-                VerifyArg::Normal => Verify::Normal,
-                VerifyArg::Full => Verify::Full,
-            },
-            retries: self.retries,
-        }
+        let verify = match self.verify {
+            VerifyArg::Normal => Verify::Normal,
+            VerifyArg::Full => Verify::Full,
+        };
+        TransferOptions::default()
+            .with_bytes_per_second(self.limit_rate)
+            .with_jobs(self.jobs)
+            .with_part_bytes(self.part_size)
+            .with_verify(verify)
+            .with_retries(self.retries)
     }
 
     /// The flags that a command to resume the download has to repeat.
@@ -310,23 +308,22 @@ pub(crate) struct RowArgs {
 impl RowArgs {
     /// The same for the library.
     pub(crate) fn options(&self) -> RowOptions {
-        RowOptions {
-            columns: self.columns.clone(),
-            drop: self.drop.clone(),
-            limit: self.limit,
-            offset: self.offset,
-            format: self.format.into(),
-            vectors: self.vectors.into(),
-            int64: self.int64.into(),
-            nonfinite: self.nonfinite.into(),
-            binary: self.binary.into(),
-            decimal: self.decimal.into(),
-            nulls: self.nulls.into(),
-            batch_rows: self.batch_rows,
-            threads: self.threads,
-            memory_bytes: self.memory.map(|size| size.as_u64()),
-            allow_schema_change: self.allow_schema_change,
-        }
+        RowOptions::default()
+            .with_columns(self.columns.iter().cloned())
+            .with_drop(self.drop.iter().cloned())
+            .with_limit(self.limit)
+            .with_offset(self.offset)
+            .with_format(self.format.into())
+            .with_vectors(self.vectors.into())
+            .with_int64(self.int64.into())
+            .with_nonfinite(self.nonfinite.into())
+            .with_binary(self.binary.into())
+            .with_decimal(self.decimal.into())
+            .with_nulls(self.nulls.into())
+            .with_batch_rows(self.batch_rows)
+            .with_threads(self.threads)
+            .with_memory_bytes(self.memory.map(|size| size.as_u64()))
+            .with_allow_schema_change(self.allow_schema_change)
     }
 }
 
@@ -374,14 +371,13 @@ pub(crate) struct GoingArgs {
 impl GoingArgs {
     /// The same for the library.
     pub(crate) fn options(&self) -> RunOptions {
-        RunOptions {
-            discard_files: self.discard,
-            delete_objects: self.clean,
-            new_task: self.new_task,
-            patience: self.patience.options(),
-            ahead_bytes: self.ahead,
-            transfer: self.transfer.options(),
-        }
+        RunOptions::default()
+            .with_discard_files(self.discard)
+            .with_delete_objects(self.clean)
+            .with_new_task(self.new_task)
+            .with_patience(self.patience.options())
+            .with_ahead_bytes(self.ahead)
+            .with_transfer(self.transfer.options())
     }
 }
 
@@ -400,6 +396,6 @@ pub(crate) struct Patience {
 impl Patience {
     /// The same for the library.
     pub(crate) fn options(self) -> viking_export::Patience {
-        viking_export::Patience { timeout: self.timeout, stall: self.stall }
+        viking_export::Patience::default().with_timeout(self.timeout).with_stall(self.stall)
     }
 }

@@ -207,11 +207,12 @@ fn disk(dir: &Path) -> Found {
     let there = dir.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     match viking_fetch::free_bytes(there) {
         Err(error) => Found::Failed(error.into()),
-        Ok(free) if free < FREE_BYTES_MIN => {
+        Ok(None) => Found::Unknown("how much is free cannot be told on this system".to_owned()),
+        Ok(Some(free)) if free < FREE_BYTES_MIN => {
             let text = format!("only {} are free", indicatif::HumanBytes(free));
             let fix = "make room, or take a --dir on another disk";
             Found::Failed(Failure::say(Exit::Local, text).hint(fix))
         }
-        Ok(free) => Found::Ok(format!("{} are free", indicatif::HumanBytes(free))),
+        Ok(Some(free)) => Found::Ok(format!("{} are free", indicatif::HumanBytes(free))),
     }
 }

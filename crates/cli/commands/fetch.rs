@@ -62,10 +62,13 @@ impl Listener for Watch {
 /// Tells what a download would take.
 fn show(plan: &FetchPlan, dir: &Path) -> Outcome<()> {
     let FetchPlan { objects, bytes, rows, needed_bytes: needed, free_bytes: free } = plan;
+    let shown = free.map_or("unknown".to_owned(), |free| free.to_string());
     print_text(&format!(
-        "objects: {objects}\nbytes: {bytes}\nrows: {rows}\ndisk needed: {needed}\ndisk free: {free}\n"
+        "objects: {objects}\nbytes: {bytes}\nrows: {rows}\ndisk needed: {needed}\ndisk free: {shown}\n"
     ))?;
-    if free < needed {
+    if let Some(free) = free
+        && free < needed
+    {
         let there = dir.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
         let text = format!("{} has room for {free} bytes, {needed} are needed", there.display());
         return Err(Failure::say(Exit::Local, text));

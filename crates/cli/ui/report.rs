@@ -1,10 +1,10 @@
 //! Everything that is said on stderr: progress, warnings, errors. Data goes to stdout elsewhere.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use viking_export::config::environment::variable;
 use viking_export::event::{Progress, TaskProgress};
@@ -162,9 +162,7 @@ impl Report {
 
     /// Whether this state was not said just now. The same one is said again every few seconds.
     fn is_news(&self, state: &str) -> bool {
-        let (Ok(mut last), Ok(mut line)) = (self.last_state.lock(), self.last_line.lock()) else {
-            return false;
-        };
+        let (mut last, mut line) = (self.last_state.lock(), self.last_line.lock());
         let is_news = *last != state || line.is_none_or(|line| line.elapsed() >= LINE_EVERY);
         if is_news {
             state.clone_into(&mut last);
@@ -187,7 +185,7 @@ impl Report {
             self.bar.set_message(format!("{objects}/{objects_total} objects, {rows} rows"));
             return;
         }
-        let Ok(mut last) = self.last_line.lock() else { return };
+        let mut last = self.last_line.lock();
         if last.unwrap_or(self.start).elapsed() < LINE_EVERY {
             return;
         }

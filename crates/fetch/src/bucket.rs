@@ -23,6 +23,7 @@ pub fn tos_endpoint(region: &str) -> String {
 
 /// How a bucket is reached.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct BucketOptions {
     /// Take plain http beyond this machine.
     pub allow_http: bool,
@@ -39,6 +40,35 @@ pub struct BucketOptions {
     /// No file may have a name that begins with one of these, in whatever case: the caller's own files in the
     /// folder of a download. In lower case.
     pub reserved_names: Vec<String>,
+}
+
+impl BucketOptions {
+    /// Sets [`allow_http`](Self::allow_http).
+    #[must_use]
+    pub fn with_allow_http(self, allow_http: bool) -> Self {
+        Self { allow_http, ..self }
+    }
+
+    /// Sets [`read_timeout`](Self::read_timeout).
+    #[must_use]
+    pub fn with_read_timeout(self, read_timeout: Duration) -> Self {
+        Self { read_timeout, ..self }
+    }
+
+    /// Sets [`retry`](Self::retry).
+    #[must_use]
+    pub fn with_retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// Sets [`reserved_names`](Self::reserved_names).
+    #[must_use]
+    pub fn with_reserved_names(
+        self,
+        reserved_names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self { reserved_names: reserved_names.into_iter().map(Into::into).collect(), ..self }
+    }
 }
 
 impl BucketOptions {

@@ -27,6 +27,8 @@ pub(crate) fn client(
     allow_http: bool,
     read_timeout: Duration,
 ) -> reqwest::Result<reqwest::Client> {
+    // `ring` builds in a few seconds and everywhere. A program that has chosen another is not overruled.
+    drop(rustls::crypto::ring::default_provider().install_default());
     // No limit for a whole request: a large object on a slow link takes what it takes.
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)

@@ -46,16 +46,28 @@ pub fn needed_bytes(folder: &Path, objects: &[RemoteObject]) -> u64 {
     wanted.saturating_sub(files.map(|file| file.len()).sum())
 }
 
-/// Bytes that are free on the disk of `folder`.
-pub fn free_bytes(folder: &Path) -> Result<u64, Error> {
-    fs4::available_space(folder)
-        .map_err(|error| Error::local("look at the free space of", folder, error))
+/// Bytes that are free on the disk of `folder` for this user; `None` where the system is not asked, which is
+/// beyond Unix.
+pub fn free_bytes(folder: &Path) -> Result<Option<u64>, Error> {
+    #[cfg(unix)]
+    {
+        let failed =
+            |error| Error::local("look at the free space of", folder, io::Error::from(error));
+        let disk = rustix::fs::statvfs(folder).map_err(failed)?;
+        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        Ok(None)
+    }
 }
 
 /// Whether `needed` more bytes fit on the disk of `folder`.
 pub(crate) fn check_room(folder: &Path, needed: u64) -> Result<(), Error> {
-    let free = free_bytes(folder)?;
-    if free < needed {
+    if let Some(free) = free_bytes(folder)?
+        && free < needed
+    {
         return Err(Error::NoSpace { path: folder.to_owned(), needed, free });
     }
     Ok(())

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use crc_fast::Digest;
 use object_store::GetOptions;
+use parking_lot::Mutex;
 
 use crate::body::{Body, Piece};
 use crate::bucket::Bucket;
@@ -114,7 +115,7 @@ impl<'a> Download<'a> {
 
     async fn load_part(&self, part: usize) -> Result<Option<Landed>, Error> {
         let Some(opened) = &self.opened().await? else { return Ok(None) };
-        if !lock(&opened.journal).has(part) {
+        if !opened.journal.lock().has(part) {
             let slot = self.shared.limiter.slot().await;
             if self.shared.is_hopeless.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -131,7 +132,7 @@ impl<'a> Download<'a> {
                 // Once more, from the beginning: bytes can be damaged on the way.
                 tracing::warn!(key = self.object.key, detail, "damaged, loading it again");
                 let journal = || self.journal_path();
-                lock(&opened.journal).clear().map_err(|e| Error::local("write", &journal(), e))?;
+                opened.journal.lock().clear().map_err(|e| Error::local("write", &journal(), e))?;
                 for part in 0..self.parts() {
                     let _slot = self.shared.limiter.slot().await;
                     self.receive(opened, part).await?;
@@ -139,7 +140,7 @@ impl<'a> Download<'a> {
                 let landed = self.complete(opened).await;
                 if matches!(landed, Err(Error::Damaged { .. })) {
                     // What is known to be damaged must not be gone on with.
-                    let cleared = lock(&opened.journal).clear();
+                    let cleared = opened.journal.lock().clear();
                     cleared.map_err(|error| Error::local("write", &journal(), error))?;
                 }
                 landed.map(Some)
@@ -187,7 +188,7 @@ impl<'a> Download<'a> {
             Ok(Opened { file: Arc::new(file), journal: Mutex::new(journal) })
         })
         .await?;
-        let bytes = lock(&opened.journal).bytes();
+        let bytes = opened.journal.lock().bytes();
         if bytes > 0 {
             self.shared.observer.on_event(&DownloadEvent::Resumed { object: self.object, bytes });
         }
@@ -207,7 +208,7 @@ impl<'a> Download<'a> {
             self.shared.limiter.arrived(length);
             crc64
         };
-        let noted = lock(&opened.journal).finish(part, crc64);
+        let noted = opened.journal.lock().finish(part, crc64);
         noted.map_err(|error| Error::local("write", &self.journal_path(), error))
     }
 
@@ -251,7 +252,7 @@ impl<'a> Download<'a> {
             }
         }
         if let Some(crc64) = body.service_crc64() {
-            *lock(&self.service_crc64) = Some(crc64);
+            *self.service_crc64.lock() = Some(crc64);
         }
         if writing.offset != end {
             let (arrived, wanted) = (writing.offset - start, end - start);
@@ -262,7 +263,7 @@ impl<'a> Download<'a> {
 
     /// Checks the complete file and gives it its name.
     async fn complete(&self, opened: &Opened) -> Result<Landed, Error> {
-        let Some(crc64) = lock(&opened.journal).crc64() else {
+        let Some(crc64) = opened.journal.lock().crc64() else {
             return Err(self.damaged("a part of it is missing".to_owned()));
         };
         let service = self.service_crc64().await?;
@@ -278,7 +279,7 @@ impl<'a> Download<'a> {
                 .settle()
         };
         let is_md5_compared = blocking(settle).await?;
-        let removed = lock(&opened.journal).remove();
+        let removed = opened.journal.lock().remove();
         removed.map_err(|error| Error::local("remove", &self.journal_path(), error))?;
         Ok(Landed { index: self.index, crc64, is_compared: service.is_some(), is_md5_compared })
     }
@@ -286,7 +287,7 @@ impl<'a> Download<'a> {
     /// The checksum that TOS has: it came with the body, or is asked for where there were several bodies, or
     /// none because all of it was on the disk.
     async fn service_crc64(&self) -> Result<Option<u64>, Error> {
-        if let Some(crc64) = *lock(&self.service_crc64) {
+        if let Some(crc64) = *self.service_crc64.lock() {
             return Ok(Some(crc64));
         }
         let key = &self.object.key;
@@ -336,8 +337,4 @@ async fn blocking<T: Send + 'static>(
         Ok(done) => done,
         Err(error) => Err(Error::Bug(error.to_string())),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,12 @@
 //! Who asks: keys, where they come from, and what happens when they are over.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The access key, secret and, for temporary keys, session token of TOS. `Debug` masks them.
@@ -63,12 +64,12 @@ impl Provider {
 
     /// The keys that requests are signed with now.
     pub(crate) fn current(&self) -> Arc<AwsCredential> {
-        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.lock())
     }
 
     /// Reads the keys again after those that were `used` are over; `false` if there are no other ones.
     pub(crate) fn renew(&self, used: &Arc<AwsCredential>) -> bool {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if *current == *used
             && let Some(keys) = self.source.keys()
         {

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::object::RemoteObject;
@@ -25,7 +26,7 @@ impl Rate {
     /// Waits until `bytes` more are allowed.
     pub(crate) async fn take(&self, bytes: usize) {
         let until = {
-            let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut paid = self.paid.lock();
             let nanoseconds =
                 bytes as u128 * 1_000_000_000 / u128::from(self.bytes_per_second.get());
             let cost = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
@@ -87,7 +88,7 @@ impl<'a> Ahead<'a> {
     }
 
     fn is_near(&self, index: usize, used_keys: &HashSet<String>) -> bool {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock();
         while self.objects.get(*used).is_some_and(|object| used_keys.contains(&object.key)) {
             *used += 1;
         }

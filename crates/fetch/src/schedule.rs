@@ -18,6 +18,7 @@ use crate::proof::Verify;
 
 /// How objects are downloaded.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct FetchOptions {
     /// Bytes a second of all parts together; no limit if `None`.
     pub bytes_per_second: Option<NonZeroU64>,
@@ -30,6 +31,38 @@ pub struct FetchOptions {
     pub part_bytes: NonZeroU64,
     /// What is compared before a file counts as the object.
     pub verify: Verify,
+}
+
+impl FetchOptions {
+    /// Sets [`bytes_per_second`](Self::bytes_per_second).
+    #[must_use]
+    pub fn with_bytes_per_second(self, bytes_per_second: impl Into<Option<NonZeroU64>>) -> Self {
+        Self { bytes_per_second: bytes_per_second.into(), ..self }
+    }
+
+    /// Sets [`jobs`](Self::jobs).
+    #[must_use]
+    pub fn with_jobs(self, jobs: Jobs) -> Self {
+        Self { jobs, ..self }
+    }
+
+    /// Sets [`lead`](Self::lead).
+    #[must_use]
+    pub fn with_lead(self, lead: impl Into<Option<Lead>>) -> Self {
+        Self { lead: lead.into(), ..self }
+    }
+
+    /// Sets [`part_bytes`](Self::part_bytes).
+    #[must_use]
+    pub fn with_part_bytes(self, part_bytes: NonZeroU64) -> Self {
+        Self { part_bytes, ..self }
+    }
+
+    /// Sets [`verify`](Self::verify).
+    #[must_use]
+    pub fn with_verify(self, verify: Verify) -> Self {
+        Self { verify, ..self }
+    }
 }
 
 impl Default for FetchOptions {

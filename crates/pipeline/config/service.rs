@@ -17,6 +17,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the services are and how they are spoken to. Part of a run's request, and kept in its receipt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Address {
     /// The region, for example `cn-beijing`.
     pub region: String,
@@ -33,6 +34,44 @@ pub struct Address {
     /// The collection's resource id in place of its name; V2 only.
     #[serde(default)]
     pub resource_id: Option<String>,
+}
+
+impl Address {
+    /// Sets [`region`](Self::region).
+    #[must_use]
+    pub fn with_region(self, region: impl Into<String>) -> Self {
+        Self { region: region.into(), ..self }
+    }
+
+    /// Sets [`endpoint`](Self::endpoint).
+    #[must_use]
+    pub fn with_endpoint(self, endpoint: impl Into<Option<String>>) -> Self {
+        Self { endpoint: endpoint.into(), ..self }
+    }
+
+    /// Sets [`tos_endpoint`](Self::tos_endpoint).
+    #[must_use]
+    pub fn with_tos_endpoint(self, tos_endpoint: impl Into<Option<String>>) -> Self {
+        Self { tos_endpoint: tos_endpoint.into(), ..self }
+    }
+
+    /// Sets [`api`](Self::api).
+    #[must_use]
+    pub fn with_api(self, api: Api) -> Self {
+        Self { api, ..self }
+    }
+
+    /// Sets [`project`](Self::project).
+    #[must_use]
+    pub fn with_project(self, project: impl Into<Option<String>>) -> Self {
+        Self { project: project.into(), ..self }
+    }
+
+    /// Sets [`resource_id`](Self::resource_id).
+    #[must_use]
+    pub fn with_resource_id(self, resource_id: impl Into<Option<String>>) -> Self {
+        Self { resource_id: resource_id.into(), ..self }
+    }
 }
 
 /// Parts of an [`Address`] that hold for a resumed run, whatever its receipt says.
@@ -114,8 +153,8 @@ impl Service {
     /// Repeats requests for this long after passing faults; five minutes unless told otherwise, and twenty
     /// seconds before the first answer.
     #[must_use]
-    pub fn with_retry_for(self, retry_for: Duration) -> Self {
-        Self { retry_for: Some(retry_for), ..self }
+    pub fn with_retry_for(self, retry_for: impl Into<Option<Duration>>) -> Self {
+        Self { retry_for: retry_for.into(), ..self }
     }
 
     /// Takes the credentials from this profile of `~/.volcengine/config.json`: before the environment if it
@@ -190,7 +229,8 @@ impl Service {
             Some(url) => Endpoint::new(url, region, self.allow_http)?,
             None => Endpoint::of_region(region, *api)?,
         };
-        let owner = Owner { project: project.clone(), resource_id: resource_id.clone() };
+        let owner =
+            Owner::default().with_project(project.clone()).with_resource_id(resource_id.clone());
         // It says what is wrong; the client only hears that there is nothing.
         let found = self.credentials(Purpose::Vikingdb)?;
         let client = match &self.credentials {
@@ -199,12 +239,10 @@ impl Service {
                 Client::new(endpoint, profile.lookup(Purpose::Vikingdb), jiff::Timestamp::now)
             }
         };
-        let retry = viking_api::Retry::default();
-        let retry = viking_api::Retry {
-            within: self.retry_for.unwrap_or(retry.within),
-            first_within: self.retry_for.unwrap_or(retry.first_within),
-            ..retry
-        };
+        let mut retry = viking_api::Retry::default();
+        if let Some(time) = self.retry_for {
+            retry = retry.with_within(time).with_first_within(time);
+        }
         let client = client?.speaking(*api, owner).answered_within(self.request_timeout);
         Ok(client.retrying(retry))
     }
@@ -215,21 +253,18 @@ impl Service {
         let Address { region, tos_endpoint: endpoint, .. } = &self.address;
         let endpoint = endpoint.clone().unwrap_or_else(|| tos_endpoint(region));
         let found = self.credentials(Purpose::Tos)?;
-        let mut options = match &self.credentials {
+        let options = match &self.credentials {
             Source::Given(_) => BucketOptions::new(&endpoint, region, found.keys()),
             Source::Lookup(profile) => {
                 BucketOptions::new(&endpoint, region, profile.lookup(Purpose::Tos))
             }
         };
-        options.allow_http = self.allow_http;
-        options.read_timeout = self.request_timeout;
-        let retry = options.retry;
-        options.retry = viking_fetch::Retry {
-            within: self.retry_for.unwrap_or(retry.within),
-            first_within: self.retry_for.unwrap_or(retry.first_within),
-            times: retries.map(u32::from),
-        };
-        Ok(options)
+        let mut retry = options.retry.with_times(retries.map(u32::from));
+        if let Some(time) = self.retry_for {
+            retry = retry.with_within(time).with_first_within(time);
+        }
+        let options = options.with_allow_http(self.allow_http);
+        Ok(options.with_read_timeout(self.request_timeout).with_retry(retry))
     }
 
     /// The credentials as they are now.

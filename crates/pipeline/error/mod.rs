@@ -79,8 +79,8 @@ pub enum Error {
     #[error(transparent)]
     Output(#[from] OutputError),
     /// A glob pattern is malformed.
-    #[error(transparent)]
-    Pattern(#[from] glob::PatternError),
+    #[error("{0}")]
+    Pattern(String),
     /// Rows or files are not what they should be.
     #[error(transparent)]
     Proof(#[from] ProofError),

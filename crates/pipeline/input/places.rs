@@ -185,7 +185,8 @@ fn find_local(path: &Path) -> Result<Vec<PathBuf>> {
 
 fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for path in glob::glob(pattern)? {
+    let paths = glob::glob(pattern).map_err(|error| Error::Pattern(error.to_string()))?;
+    for path in paths {
         let path = path.map_err(|error| {
             let path = error.path().to_owned();
             cannot_read(&path, error.into())

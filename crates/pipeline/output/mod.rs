@@ -5,6 +5,8 @@ mod checkpoint;
 mod file;
 mod landing;
 mod print;
+#[cfg(feature = "stream")]
+mod stream;
 mod versions;
 
 pub use cat::PrintSummary;
@@ -12,4 +14,6 @@ pub use file::RowOutput;
 pub(crate) use file::{Output, OutputOfRun};
 pub(crate) use landing::{LandedFile, Landing};
 pub(crate) use print::{Printed, PrintedFile, print, warn_of_files, warn_of_text, warn_of_values};
+#[cfg(feature = "stream")]
+pub use stream::BatchStream;
 pub(crate) use versions::Version;

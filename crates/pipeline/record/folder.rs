@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use viking_fetch::{RefusedKey, RemoteObject, create_folder_durably, replace_durably};
 
 use super::options::RowOptions;
@@ -252,7 +253,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Saves it, unless a later one is there already.
     pub(crate) fn save(&self) -> Result<()> {
-        let mut saved = self.saves.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut saved = self.saves.saved.lock();
         if *saved > self.number {
             return Ok(());
         }

@@ -27,6 +27,7 @@ pub enum Vectors {
 /// What is printed of the rows, and how. Its JSON form is part of receipts and checkpoints: fields keep their
 /// names there, whatever they are called here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RowOptions {
     /// Only these columns, in the file's order; all if there is none. A name that holds commas stands alone,
     /// others may be joined by commas.
@@ -62,6 +63,98 @@ pub struct RowOptions {
     pub memory_bytes: Option<u64>,
     /// Continue when a file has other columns than those before it.
     pub allow_schema_change: bool,
+}
+
+impl RowOptions {
+    /// Sets [`columns`](Self::columns).
+    #[must_use]
+    pub fn with_columns(self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { columns: columns.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets [`drop`](Self::drop).
+    #[must_use]
+    pub fn with_drop(self, drop: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { drop: drop.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets [`limit`](Self::limit).
+    #[must_use]
+    pub fn with_limit(self, limit: impl Into<Option<u64>>) -> Self {
+        Self { limit: limit.into(), ..self }
+    }
+
+    /// Sets [`offset`](Self::offset).
+    #[must_use]
+    pub fn with_offset(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Sets [`format`](Self::format).
+    #[must_use]
+    pub fn with_format(self, format: PrintFormat) -> Self {
+        Self { format, ..self }
+    }
+
+    /// Sets [`vectors`](Self::vectors).
+    #[must_use]
+    pub fn with_vectors(self, vectors: Vectors) -> Self {
+        Self { vectors, ..self }
+    }
+
+    /// Sets [`int64`](Self::int64).
+    #[must_use]
+    pub fn with_int64(self, int64: Int64Form) -> Self {
+        Self { int64, ..self }
+    }
+
+    /// Sets [`nonfinite`](Self::nonfinite).
+    #[must_use]
+    pub fn with_nonfinite(self, nonfinite: NonFinite) -> Self {
+        Self { nonfinite, ..self }
+    }
+
+    /// Sets [`binary`](Self::binary).
+    #[must_use]
+    pub fn with_binary(self, binary: BinaryForm) -> Self {
+        Self { binary, ..self }
+    }
+
+    /// Sets [`decimal`](Self::decimal).
+    #[must_use]
+    pub fn with_decimal(self, decimal: DecimalForm) -> Self {
+        Self { decimal, ..self }
+    }
+
+    /// Sets [`nulls`](Self::nulls).
+    #[must_use]
+    pub fn with_nulls(self, nulls: Nulls) -> Self {
+        Self { nulls, ..self }
+    }
+
+    /// Sets [`batch_rows`](Self::batch_rows).
+    #[must_use]
+    pub fn with_batch_rows(self, batch_rows: impl Into<Option<NonZeroUsize>>) -> Self {
+        Self { batch_rows: batch_rows.into(), ..self }
+    }
+
+    /// Sets [`threads`](Self::threads).
+    #[must_use]
+    pub fn with_threads(self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
+        Self { threads: threads.into(), ..self }
+    }
+
+    /// Sets [`memory_bytes`](Self::memory_bytes).
+    #[must_use]
+    pub fn with_memory_bytes(self, memory_bytes: impl Into<Option<u64>>) -> Self {
+        Self { memory_bytes: memory_bytes.into(), ..self }
+    }
+
+    /// Sets [`allow_schema_change`](Self::allow_schema_change).
+    #[must_use]
+    pub fn with_allow_schema_change(self, allow_schema_change: bool) -> Self {
+        Self { allow_schema_change, ..self }
+    }
 }
 
 /// Receipts hold it as a text such as `64.0 MiB`.
@@ -101,30 +194,32 @@ impl RowOptions {
         {
             return Err(RequestError::ArrowOption { option }.into());
         }
-        let default = PrintOptions::default();
-        Ok(PrintOptions {
-            allow_schema_change: self.allow_schema_change,
-            batch_rows: self.batch_rows.unwrap_or(default.batch_rows),
-            columns: (!self.columns.is_empty()).then(|| self.columns.clone()),
-            drop: self.drop.clone(),
-            format: self.format,
-            json: JsonOptions {
-                binary: self.binary,
-                decimal: self.decimal,
-                int64: self.int64,
-                nonfinite: self.nonfinite,
-                nulls: self.nulls,
-                vectors: match self.vectors {
-                    Vectors::Base64 => VectorForm::Base64,
-                    Vectors::Array | Vectors::None => VectorForm::Array,
-                },
-            },
-            limit: self.limit,
-            memory: self.memory_bytes.unwrap_or(default.memory),
-            offset: self.offset,
-            threads: self.threads.unwrap_or(default.threads),
-            without_vectors: self.vectors == Vectors::None,
-        })
+        let vectors = match self.vectors {
+            Vectors::Base64 => VectorForm::Base64,
+            Vectors::Array | Vectors::None => VectorForm::Array,
+        };
+        let json = JsonOptions::default()
+            .with_binary(self.binary)
+            .with_decimal(self.decimal)
+            .with_int64(self.int64)
+            .with_nonfinite(self.nonfinite)
+            .with_nulls(self.nulls)
+            .with_vectors(vectors);
+        let mut options = PrintOptions::default()
+            .with_allow_schema_change(self.allow_schema_change)
+            .with_drop(self.drop.iter().cloned())
+            .with_format(self.format)
+            .with_json(json)
+            .with_limit(self.limit)
+            .with_offset(self.offset)
+            .with_skip_vectors(self.vectors == Vectors::None);
+        if !self.columns.is_empty() {
+            options = options.with_columns(self.columns.iter().cloned());
+        }
+        options.batch_rows = self.batch_rows.unwrap_or(options.batch_rows);
+        options.memory_bytes = self.memory_bytes.unwrap_or(options.memory_bytes);
+        options.threads = self.threads.unwrap_or(options.threads);
+        Ok(options)
     }
 
     /// The first choice that only JSON has.

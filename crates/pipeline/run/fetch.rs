@@ -27,8 +27,8 @@ pub struct FetchPlan {
     pub rows: u64,
     /// Bytes that are still to be written.
     pub needed_bytes: u64,
-    /// Bytes that are free on the disk of the folder.
-    pub free_bytes: u64,
+    /// Bytes that are free on the disk of the folder, where that is known.
+    pub free_bytes: Option<u64>,
 }
 
 impl Session {

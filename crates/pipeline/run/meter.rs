@@ -1,9 +1,9 @@
 //! How far a download and its printing are.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use viking_fetch::Landed;
 
@@ -46,7 +46,7 @@ impl Meter {
     }
 
     fn landed(&self) -> MutexGuard<'_, Vec<(usize, Landed)>> {
-        self.landed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.landed.lock()
     }
 
     /// Notes what landed, and how, in the receipt.

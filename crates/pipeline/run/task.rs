@@ -95,7 +95,7 @@ pub(super) async fn follow(
     task: &TaskId,
     patience: Patience,
 ) -> Result<Task, viking_api::Error> {
-    let poll = Poll { deadline: patience.timeout, ..polling(client) };
+    let poll = polling(client).with_deadline(patience.timeout);
     let start = Instant::now();
     let (mut last, mut moved, mut is_warned) = (None, start, false);
     session.tell(&Event::Waiting { task: task.0.clone() });
@@ -136,7 +136,7 @@ fn progress(task: &Task, waited: Duration) -> TaskProgress {
 /// The embedded service and tests need no polite pauses.
 fn polling(client: &Client) -> Poll {
     if client.is_local() {
-        Poll { interval_min: Duration::from_millis(50), ..Poll::default() }
+        Poll::default().with_interval_min(Duration::from_millis(50))
     } else {
         Poll::default()
     }

@@ -64,7 +64,7 @@ impl Random {
 }
 
 fn print(file: Bytes, threads: usize) -> Outcome<(Vec<u8>, bool)> {
-    let options = PrintOptions { threads: threads.try_into()?, ..PrintOptions::default() };
+    let options = PrintOptions::default().with_threads(threads.try_into()?);
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
     let printed = printer.print(&Input::new("damaged", file), &mut |_| ControlFlow::Continue(()));

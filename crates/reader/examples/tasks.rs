@@ -14,11 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [file, threads, memory] = &arguments[..] else {
         return Err("usage: tasks FILE THREADS MEMORY".into());
     };
-    let options = PrintOptions {
-        threads: threads.parse()?,
-        memory: memory.parse()?,
-        ..PrintOptions::default()
-    };
+    let options =
+        PrintOptions::default().with_threads(threads.parse()?).with_memory_bytes(memory.parse()?);
     trace::start_at_most(std::thread::available_parallelism()?.get());
     let input = Input::open(file.as_ref())?;
     let nothing = std::fs::File::options().write(true).open("/dev/null")?;

@@ -7,16 +7,17 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use arrow_array::RecordBatch;
+use parking_lot::{Condvar, Mutex};
 
 use crate::batch::{BatchReader, ReadOptions};
 use crate::error::Error;
 use crate::footer::Footer;
-use crate::guard::{guarded, lock};
+use crate::guard::guarded;
 use crate::jsonl::{Counts, JsonLines};
 use crate::memory::{Excess, Held, Memory, Plan};
 use crate::options::{Choice, PrintOptions};
@@ -103,7 +104,7 @@ impl fmt::Debug for Ahead {
 impl Ahead {
     /// For files that are printed with `options`, rows ending with `row_end`.
     pub(crate) fn new(options: &PrintOptions, row_end: &'static [u8]) -> Self {
-        let memory_bytes = options.memory / SHARE;
+        let memory_bytes = options.memory_bytes / SHARE;
         let work = Work {
             options: options.clone(),
             row_end,
@@ -132,7 +133,7 @@ impl Ahead {
         self.next += 1;
         self.work.memory.begin(number);
         let job = Job { number, file: file.clone(), encoded };
-        lock(&self.work.jobs).waiting.push_back(job);
+        self.work.jobs.lock().waiting.push_back(job);
         self.work.added.notify_one();
         self.queue.push_back(Waiting { number, file: file.clone(), encoded: waiting });
     }
@@ -149,7 +150,7 @@ impl Ahead {
                 Err(TryRecvError::Disconnected) => break None,
                 Err(TryRecvError::Empty) => {}
             }
-            let Some(job) = lock(&self.work.jobs).waiting.pop_front() else {
+            let Some(job) = self.work.jobs.lock().waiting.pop_front() else {
                 break encoded.recv().ok().flatten();
             };
             self.work.finish(&job, false);
@@ -161,7 +162,7 @@ impl Ahead {
     /// Takes a buffer back to use it again.
     pub(crate) fn take_back(&self, mut text: Vec<u8>) {
         text.clear();
-        lock(&self.work.spare).push(text);
+        self.work.spare.lock().push(text);
     }
 
     /// Whether texts may be waiting.
@@ -188,7 +189,7 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        let mut jobs = lock(&self.work.jobs);
+        let mut jobs = self.work.jobs.lock();
         (jobs.waiting, jobs.is_over) = (VecDeque::new(), true);
         drop(jobs);
         self.work.added.notify_all();
@@ -206,9 +207,9 @@ pub(crate) fn memory_beside(bytes: u64) -> u64 {
 
 impl Work {
     fn next_job(&self) -> Option<Job> {
-        let mut jobs = lock(&self.jobs);
+        let mut jobs = self.jobs.lock();
         while jobs.waiting.is_empty() && !jobs.is_over {
-            jobs = self.added.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+            self.added.wait(&mut jobs);
         }
         jobs.waiting.pop_front()
     }
@@ -227,9 +228,9 @@ impl Work {
         if !matches!(FileKind::of(file), Ok(FileKind::Parquet)) {
             return None;
         }
-        let before = lock(&self.footer).clone();
+        let before = self.footer.lock().clone();
         let footer = Footer::read_after(before.as_ref(), file).ok()?;
-        *lock(&self.footer) = Some(footer.clone());
+        *self.footer.lock() = Some(footer.clone());
         let columns = Choice::of(options).columns(file.name(), footer.schema()).ok()?;
         let bytes = footer.row_bytes(&columns).saturating_mul(footer.rows());
         let needed = bytes.saturating_mul(TEXT).saturating_add(footer.page_bytes(&columns));
@@ -254,7 +255,7 @@ impl Work {
         let mut small = Small {
             footer,
             columns,
-            text: lock(&self.spare).pop().unwrap_or_default(),
+            text: self.spare.lock().pop().unwrap_or_default(),
             rows: 0,
             counts: Counts::default(),
             text_like: None,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::bounds::{Bounds, GivenUp};
 use crate::decoder::Decoder;
 use crate::error::{Error, Problem};
 use crate::footer::{Footer, damaged, not_read};
-use crate::guard::{guarded, lock};
+use crate::guard::guarded;
 use crate::locate;
 use crate::memory::Plan;
 use crate::part::Part;
@@ -28,6 +28,7 @@ pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
 /// What to read of a Parquet file.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ReadOptions {
     /// Rows of each batch; only the last batch of a file may have fewer.
     pub batch_rows: NonZeroUsize,
@@ -37,6 +38,32 @@ pub struct ReadOptions {
     pub offset: u64,
     /// At most this many rows. Row groups that lie behind it are not read.
     pub limit: Option<u64>,
+}
+
+impl ReadOptions {
+    /// Sets [`batch_rows`](Self::batch_rows).
+    #[must_use]
+    pub fn with_batch_rows(self, batch_rows: NonZeroUsize) -> Self {
+        Self { batch_rows, ..self }
+    }
+
+    /// Sets [`columns`](Self::columns).
+    #[must_use]
+    pub fn with_columns(self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { columns: Some(columns.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// Sets [`offset`](Self::offset).
+    #[must_use]
+    pub fn with_offset(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Sets [`limit`](Self::limit).
+    #[must_use]
+    pub fn with_limit(self, limit: impl Into<Option<u64>>) -> Self {
+        Self { limit: limit.into(), ..self }
+    }
 }
 
 impl Default for ReadOptions {
@@ -53,10 +80,7 @@ impl Default for ReadOptions {
 ///
 /// # fn main() -> Result<(), viking_reader::Error> {
 /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example/1.parquet");
-/// let options = ReadOptions {
-///     columns: Some(vec!["id".to_owned(), "city".to_owned()]),
-///     ..ReadOptions::default()
-/// };
+/// let options = ReadOptions::default().with_columns(["id", "city"]);
 /// for batch in BatchReader::open(path.as_ref(), &options)? {
 ///     assert!(batch?.num_rows() <= 100);
 /// }
@@ -237,7 +261,7 @@ impl BatchReader {
             (plan.lanes, false),
         );
         self.decoder = Some(reading.decoder((&pages, 0), selected, self.pace.rows, bounds)?);
-        (self.is_started, *lock(&self.pages)) = (true, Some(pages));
+        (self.is_started, *self.pages.lock()) = (true, Some(pages));
         Ok(())
     }
 
@@ -352,7 +376,7 @@ impl BatchReader {
     /// Begins anew at the next row, once nothing is held that could be let go.
     fn restart(&mut self, number: u64) -> Result<(), Error> {
         self.decoder = None;
-        *lock(&self.pages) = None;
+        *self.pages.lock() = None;
         self.reading.plan.memory.wait_for_those_before(number);
         self.start()
     }
@@ -400,6 +424,58 @@ impl Iterator for BatchReader {
             self.rows_left = 0;
         }
         next.transpose()
+    }
+
+    /// Exact where the footer tells the truth: what it says of the file may be wrong, and then the last item is an
+    /// error.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let held = self.block.as_ref().map_or(0, |(block, given)| block.num_rows() - given);
+        let rows = usize::try_from(self.rows_left).unwrap_or(usize::MAX).saturating_add(held);
+        let batches = rows.div_ceil(self.batch_rows);
+        (usize::from(batches > 0), batches.checked_add(1))
+    }
+}
+
+/// A [`BatchReader`] as Arrow's own crates take it: DataFusion, an FFI stream, a bridge to Python.
+///
+/// ```
+/// use arrow_array::RecordBatchReader;
+/// use viking_reader::{BatchReader, ReadOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example/1.parquet");
+/// let reader = BatchReader::open(path.as_ref(), &ReadOptions::default())?;
+/// let stream: Box<dyn RecordBatchReader + Send> = Box::new(reader.into_record_batches());
+/// assert_eq!(stream.schema().field(0).name(), "id");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RecordBatches(BatchReader);
+
+impl BatchReader {
+    /// The same batches, whose errors are Arrow's: each is an [`ArrowError::ExternalError`] with an [`Error`] in it.
+    pub fn into_record_batches(self) -> RecordBatches {
+        RecordBatches(self)
+    }
+}
+
+impl Iterator for RecordBatches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.0.next()?;
+        Some(batch.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl RecordBatchReader for RecordBatches {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.0.schema())
     }
 }
 

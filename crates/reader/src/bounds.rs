@@ -5,13 +5,13 @@
 //! does: a block that would be too large is given up and decoded anew in fewer rows.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use parquet::errors::Result;
 
 use crate::delta;
-use crate::guard::lock;
 use crate::leaf::Leaf;
 use crate::memory::{Excess, ExcessKind, Memory};
 use crate::page::{Header, damage};
@@ -96,7 +96,7 @@ impl Bounds {
     }
 
     pub(crate) fn begin(&self, block: u64, first_row: u64) {
-        let state = &mut *lock(&self.state);
+        let state = &mut *self.state.lock();
         (state.block, state.first_row) = (block, first_row);
         state.pages_bytes = 0;
         state.values_bytes = 0;
@@ -109,7 +109,7 @@ impl Bounds {
 
     /// A block is decoded.
     pub(crate) fn end(&self) {
-        let state = &mut *lock(&self.state);
+        let state = &mut *self.state.lock();
         state.decoded += 1;
         if state.decoded == 1 && !self.memory.has_room(0) {
             state.floor = self.memory.held() / 4 * 5;
@@ -118,11 +118,11 @@ impl Bounds {
 
     /// Whether texts were made whose bytes belong to no page, and which nobody checked one by one.
     pub(crate) fn has_lengths(&self) -> bool {
-        lock(&self.state).has_lengths
+        self.state.lock().has_lengths
     }
 
     pub(crate) fn given_up(&self) -> Option<GivenUp> {
-        lock(&self.state).given_up
+        self.state.lock().given_up
     }
 
     /// Whether a page that takes `cost` bytes may be read. Waits for the blocks before, if they hold what
@@ -131,7 +131,7 @@ impl Bounds {
         if cost == 0 || self.memory.has_room(cost) {
             return Ok(());
         }
-        let block = lock(&self.state).block;
+        let block = self.state.lock().block;
         self.memory.wait_for_those_before(block);
         if self.memory.has_room(cost) {
             return Ok(());
@@ -140,7 +140,7 @@ impl Bounds {
         if self.decoders > 1 && self.memory.has_nearly_room(cost) {
             return Ok(());
         }
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let is_over = state.decoded > 0 && self.memory.held() + cost > state.floor;
         if is_over || self.is_strict {
             state.given_up = Some(GivenUp::NoRoom);
@@ -164,7 +164,7 @@ impl Bounds {
         end: Option<u64>,
     ) -> Result<()> {
         let header = &slot.header;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let mut counted = state.leaves.get(&leaf.number).copied().unwrap_or_default();
         if header.is_dictionary() {
             let copies = leaf.is_text && self.copies_text;

@@ -9,12 +9,14 @@
 
 use std::iter::successors;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::batch::{BatchReader, select, skip};
 use crate::bounds::Bounds;
 use crate::decoder::Decoder;
-use crate::guard::{guarded, lock};
+use crate::guard::guarded;
 use crate::pages::Pages;
 use crate::part::Part;
 use crate::reading::{Block, Reading, SharedPages};
@@ -89,7 +91,7 @@ impl Lanes {
     /// The number of the next block, which is in flight from now on; `None` if the lanes have no more.
     pub(crate) fn begin(&self) -> Option<u64> {
         let plan = &self.reading.plan;
-        let mut numbers = lock(&self.numbers);
+        let mut numbers = self.numbers.lock();
         let text_bytes = plan.memory.row_text_bytes().saturating_mul(plan.block_rows as u64);
         numbers.is_over |= text_bytes > plan.text_bytes || numbers.next == self.blocks;
         if numbers.is_over {
@@ -123,17 +125,17 @@ impl Lanes {
         let block = if lane.has_ended { None } else { decode(lane) };
         if block.is_none() {
             (lane.decoder, lane.has_ended) = (None, true);
-            lock(&self.numbers).is_over = true;
+            self.numbers.lock().is_over = true;
         }
         (number, block)
     }
 
     /// Lets go what the lanes hold that have no block left to decode, now that no more numbers are given out.
     pub(crate) fn free_idle(&self) {
-        let next = lock(&self.numbers).next;
+        let next = self.numbers.lock().next;
         for lane in &self.all {
             // One that is locked has a block to decode.
-            if let Ok(mut lane) = lane.try_lock()
+            if let Some(mut lane) = lane.try_lock()
                 && lane.next >= next
             {
                 lane.decoder = None;
@@ -155,7 +157,7 @@ impl Lanes {
 
     /// Reads all blocks whose numbers were not given out, the first of which is returned with it.
     pub(crate) fn reader_of_rest(&self) -> (u64, BatchReader) {
-        let next = lock(&self.numbers).next;
+        let next = self.numbers.lock().next;
         let start = self.rows_of(next).start.min(self.rows.end);
         (next, BatchReader::of_rows(&self.reading, start..self.rows.end, self.pages()))
     }
@@ -212,8 +214,8 @@ impl Lanes {
 
     /// The pages of a stretch, made by the lane that comes to it first. No lane is a whole stretch behind another.
     fn pages_of(&self, stretch: u64, part: &Part) -> Option<Arc<Pages>> {
-        let mut current = lock(&self.stretch);
-        let mut pages = lock(&self.pages);
+        let mut current = self.stretch.lock();
+        let mut pages = self.pages.lock();
         if *current != Some(stretch) {
             *current = Some(stretch);
             *pages = Some(self.reading.pages(part, self.all.len()));

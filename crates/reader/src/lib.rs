@@ -2,6 +2,7 @@
 //!
 //! - [`BatchReader`] is an iterator of Arrow record batches of exactly 100 rows; only the last
 //!   batch of a file may be shorter, whatever the sizes of the file's row groups.
+//!   [`BatchReader::into_record_batches`] makes an `arrow_array::RecordBatchReader` of it.
 //! - [`drive`] pushes the same batches into a [`BatchSink`]; [`FnSink`] wraps a closure and
 //!   [`JsonLinesSink`] any [`std::io::Write`].
 //! - [`JsonLines`] turns one batch into JSON Lines in a byte buffer; [`contract`] says how each value
@@ -78,7 +79,10 @@ mod write;
 // Depended on for its `std` feature alone: without it parquet validates text without CPU detection.
 use simdutf8 as _;
 
-pub use batch::{BATCH_ROWS, BatchReader, ReadOptions};
+/// The crates whose types this one speaks, in the versions that it speaks.
+pub use {arrow_array, arrow_schema, bytes};
+
+pub use batch::{BATCH_ROWS, BatchReader, ReadOptions, RecordBatches};
 pub use error::{Error, ErrorClass, Problem, ValueError};
 pub use footer::Footer;
 pub use json::JsonExport;

@@ -7,11 +7,12 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::footer::Footer;
-use crate::guard::lock;
 
 /// Rows are decoded in blocks of about this many bytes of values, then cut into batches. Narrow
 /// rows decode fastest in large blocks; wide vectors in blocks that stay in the cache.
@@ -283,39 +284,39 @@ impl Memory {
 
     /// A block is on its way.
     pub(crate) fn begin(&self, block: u64) {
-        lock(&self.in_flight).blocks.insert(block);
+        self.in_flight.lock().blocks.insert(block);
     }
 
     /// A block is handed on, or will never be.
     pub(crate) fn end(&self, block: u64) {
-        lock(&self.in_flight).blocks.remove(&block);
+        self.in_flight.lock().blocks.remove(&block);
         self.landed.notify_all();
     }
 
     /// Nothing more is handed on, so nobody needs to wait.
     pub(crate) fn stop_waiting(&self) {
-        lock(&self.in_flight).is_over = true;
+        self.in_flight.lock().is_over = true;
         self.landed.notify_all();
     }
 
     /// Waits until all blocks before this one are handed on.
     pub(crate) fn wait_for_those_before(&self, block: u64) {
-        let mut in_flight = lock(&self.in_flight);
+        let mut in_flight = self.in_flight.lock();
         while !in_flight.is_over && in_flight.blocks.first().is_some_and(|first| *first < block) {
-            in_flight = self.landed.wait(in_flight).unwrap_or_else(PoisonError::into_inner);
+            self.landed.wait(&mut in_flight);
         }
     }
 
     /// Keeps what was taken beyond the limit, if it is the largest so far.
     pub(crate) fn exceed(&self, excess: Excess) {
-        let mut largest = lock(&self.excess);
+        let mut largest = self.excess.lock();
         if largest.as_ref().is_none_or(|largest| largest.bytes < excess.bytes) {
             *largest = Some(excess);
         }
     }
 
     pub(crate) fn excess(&self) -> Option<Excess> {
-        lock(&self.excess).clone()
+        self.excess.lock().clone()
     }
 }
 

@@ -31,6 +31,7 @@ const MEMORY_BYTES: u64 = 64 << 20;
 
 /// What to print of the files, and how.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PrintOptions {
     /// Go on when a file has other columns than those before it.
     pub allow_schema_change: bool,
@@ -49,13 +50,81 @@ pub struct PrintOptions {
     pub limit: Option<u64>,
     /// Bytes that decoding, encoding and what waits between them may take. Fewer threads and smaller
     /// blocks are used to keep within it, down to one page for each column and one batch.
-    pub memory: u64,
+    pub memory_bytes: u64,
     /// Rows left out at the start, over all files.
     pub offset: u64,
     /// Threads that decode and encode. The output is the same with any number.
     pub threads: NonZeroUsize,
     /// Leave top-level lists of floats unread.
-    pub without_vectors: bool,
+    pub skip_vectors: bool,
+}
+
+impl PrintOptions {
+    /// Sets [`allow_schema_change`](Self::allow_schema_change).
+    #[must_use]
+    pub fn with_allow_schema_change(self, allow_schema_change: bool) -> Self {
+        Self { allow_schema_change, ..self }
+    }
+
+    /// Sets [`batch_rows`](Self::batch_rows).
+    #[must_use]
+    pub fn with_batch_rows(self, batch_rows: NonZeroUsize) -> Self {
+        Self { batch_rows, ..self }
+    }
+
+    /// Sets [`columns`](Self::columns).
+    #[must_use]
+    pub fn with_columns(self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { columns: Some(columns.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// Sets [`drop`](Self::drop).
+    #[must_use]
+    pub fn with_drop(self, drop: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { drop: drop.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets [`format`](Self::format).
+    #[must_use]
+    pub fn with_format(self, format: PrintFormat) -> Self {
+        Self { format, ..self }
+    }
+
+    /// Sets [`json`](Self::json).
+    #[must_use]
+    pub fn with_json(self, json: JsonOptions) -> Self {
+        Self { json, ..self }
+    }
+
+    /// Sets [`limit`](Self::limit).
+    #[must_use]
+    pub fn with_limit(self, limit: impl Into<Option<u64>>) -> Self {
+        Self { limit: limit.into(), ..self }
+    }
+
+    /// Sets [`memory_bytes`](Self::memory_bytes).
+    #[must_use]
+    pub fn with_memory_bytes(self, memory_bytes: u64) -> Self {
+        Self { memory_bytes, ..self }
+    }
+
+    /// Sets [`offset`](Self::offset).
+    #[must_use]
+    pub fn with_offset(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Sets [`threads`](Self::threads).
+    #[must_use]
+    pub fn with_threads(self, threads: NonZeroUsize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// Sets [`skip_vectors`](Self::skip_vectors).
+    #[must_use]
+    pub fn with_skip_vectors(self, skip_vectors: bool) -> Self {
+        Self { skip_vectors, ..self }
+    }
 }
 
 impl Default for PrintOptions {
@@ -68,10 +137,10 @@ impl Default for PrintOptions {
             format: PrintFormat::default(),
             json: JsonOptions::default(),
             limit: None,
-            memory: MEMORY_BYTES,
+            memory_bytes: MEMORY_BYTES,
             offset: 0,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            without_vectors: false,
+            skip_vectors: false,
         }
     }
 }
@@ -80,13 +149,13 @@ impl Default for PrintOptions {
 pub(crate) struct Choice<'a> {
     columns: Option<&'a [String]>,
     drop: &'a [String],
-    without_vectors: bool,
+    skip_vectors: bool,
 }
 
 impl<'a> Choice<'a> {
     pub(crate) fn of(options: &'a PrintOptions) -> Self {
-        let PrintOptions { columns, drop, without_vectors, .. } = options;
-        Self { columns: columns.as_deref(), drop, without_vectors: *without_vectors }
+        let PrintOptions { columns, drop, skip_vectors, .. } = options;
+        Self { columns: columns.as_deref(), drop, skip_vectors: *skip_vectors }
     }
 
     /// The numbers of the columns to read, in the file's order.
@@ -96,7 +165,7 @@ impl<'a> Choice<'a> {
         let columns = self.columns.map(|asked| names::resolve(asked, &known).map_err(unknown));
         let columns = columns.transpose()?;
         let drop = names::resolve(self.drop, &known).map_err(unknown)?;
-        let kept = self.without_vectors.then(|| jsonl::without_vectors(schema));
+        let kept = self.skip_vectors.then(|| jsonl::without_vectors(schema));
         let is_chosen = |name: &str| {
             kept.as_ref().is_none_or(|kept| kept.iter().any(|kept| kept == name))
                 && columns.as_ref().is_none_or(|columns| columns.contains(&name))

@@ -16,14 +16,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufReader};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use parquet::errors::Result;
 
 use crate::codec;
 use crate::footer::{self, Footer};
-use crate::guard::{guarded, lock};
+use crate::guard::guarded;
 use crate::leaf::Leaf;
 use crate::levels::Rows;
 use crate::memory::{Held, Memory, Plan};
@@ -116,7 +117,7 @@ impl Pages {
         };
         if part.skip == 0 && ready_bytes_max > 0 {
             // Its pages can be read ahead before the decoder comes to the second column.
-            pages.open_wanted(&mut lock(&pages.chunks), first);
+            pages.open_wanted(&mut pages.chunks.lock(), first);
         }
         Arc::new(pages)
     }
@@ -147,7 +148,7 @@ impl Pages {
         if self.ready_bytes.load(Ordering::Relaxed) >= self.ready_bytes_max {
             return false;
         }
-        let open: Vec<Arc<Chunk>> = lock(&self.chunks).open.values().cloned().collect();
+        let open: Vec<Arc<Chunk>> = self.chunks.lock().open.values().cloned().collect();
         if open.iter().any(|chunk| chunk.read_ahead(self)) {
             return true;
         }
@@ -158,7 +159,7 @@ impl Pages {
 
     /// Opens the chunks of one more row group.
     fn open_ahead(&self) -> Vec<Arc<Chunk>> {
-        let mut chunks = lock(&self.chunks);
+        let mut chunks = self.chunks.lock();
         let group = chunks.next_ahead.max(chunks.next_group);
         if chunks.leaves_there < self.leaves.len()
             || group >= self.groups.end.min(chunks.next_group + GROUPS_AHEAD)
@@ -183,7 +184,7 @@ impl Pages {
 
     /// The chunk that a decoder comes to.
     pub(crate) fn open(&self, group: usize, leaf: usize) -> Arc<Chunk> {
-        let mut chunks = lock(&self.chunks);
+        let mut chunks = self.chunks.lock();
         if chunks.next_group <= group {
             (chunks.next_group, chunks.leaves_there) = (group + 1, 0);
         }
@@ -193,15 +194,15 @@ impl Pages {
 
     /// The decoder of a lane needs the chunk no more.
     pub(crate) fn close(&self, lane: usize, group: usize, leaf: usize) {
-        let chunk = lock(&self.chunks).open.get(&(group, leaf)).map(Arc::clone);
+        let chunk = self.chunks.lock().open.get(&(group, leaf)).map(Arc::clone);
         if chunk.is_some_and(|chunk| chunk.pass(lane, usize::MAX)) {
-            lock(&self.chunks).open.remove(&(group, leaf));
+            self.chunks.lock().open.remove(&(group, leaf));
         }
     }
 
     /// The decoder of a lane has ended.
     pub(crate) fn leave(&self, lane: usize) {
-        let mut chunks = lock(&self.chunks);
+        let mut chunks = self.chunks.lock();
         if let Some(start) = chunks.starts.get_mut(lane) {
             *start = usize::MAX;
         }
@@ -272,17 +273,17 @@ impl Chunk {
 
     /// The page of a number, if there is one.
     pub(crate) fn slot(&self, number: usize, pages: &Pages) -> Result<Option<Arc<Slot>>> {
-        lock(&self.state).slot(number, pages)
+        self.state.lock().slot(number, pages)
     }
 
     /// The decoder asks for pages: it is past the rows that it skips.
     pub(crate) fn want(&self) {
-        lock(&self.state).is_wanted = true;
+        self.state.lock().is_wanted = true;
     }
 
     /// The decoder of a lane is past the pages before `number`; whether those of all lanes are past all.
     pub(crate) fn pass(&self, lane: usize, number: usize) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some(at) = state.lanes.get_mut(lane) {
             *at = number.max(*at);
         }
@@ -298,7 +299,7 @@ impl Chunk {
     /// The bytes of a page: those that are ready, or else read now.
     pub(crate) fn bytes(&self, slot: &Slot, pages: &Pages) -> Result<Bytes> {
         note(trace::Kind::Need, slot.place.start);
-        let mut ready = lock(&slot.ready);
+        let mut ready = slot.ready.lock();
         if !pages.is_shared() {
             return match ready.take() {
                 Some(ready) => Ok(ready.bytes.clone()),
@@ -340,28 +341,24 @@ impl Chunk {
             let found = guarded(|| self.slot(number, pages));
             let Ok(Ok(Some(slot))) = found else {
                 // The end, or an error that the decoder finds by itself when it comes here.
-                lock(&self.state).is_stuck = true;
+                self.state.lock().is_stuck = true;
                 return false;
             };
             // Another thread, or the decoder itself, holds the lock of a page that it reads.
-            let mut ready = match slot.ready.try_lock() {
-                Ok(ready) => ready,
-                Err(TryLockError::Poisoned(ready)) => ready.into_inner(),
-                Err(TryLockError::WouldBlock) => return false,
-            };
+            let Some(mut ready) = slot.ready.try_lock() else { return false };
             ready.is_none() && self.is_ahead(number) && self.fill(&slot, &mut ready, pages)
         })
     }
 
     /// Whether the headers of all its pages were read.
     fn is_walked(&self) -> bool {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state.rest.is_empty() || state.is_stuck
     }
 
     /// The numbers of the pages that may be read: those that some lane has not come to, and some more.
     fn wanted(&self) -> Option<Range<usize>> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let last = state.lanes.iter().copied().filter(|&at| at < usize::MAX).max()?;
         (state.is_wanted && !state.is_stuck).then(|| state.first..last + PAGES_AHEAD)
     }
@@ -369,7 +366,7 @@ impl Chunk {
     /// The decoder may have gone on since the slot was found. It does not take this page as long as the lock
     /// of its slot is held.
     fn is_ahead(&self, number: usize) -> bool {
-        lock(&self.state).first <= number
+        self.state.lock().first <= number
     }
 
     fn fill(&self, slot: &Slot, ready: &mut Option<Ready>, pages: &Pages) -> bool {
@@ -384,7 +381,7 @@ impl Chunk {
         }
         let Ok(Ok(bytes)) = guarded(|| slot.read(self.codec, pages)) else {
             // A damaged page must not be noticed before it is asked for.
-            lock(&self.state).is_stuck = true;
+            self.state.lock().is_stuck = true;
             return false;
         };
         filling.bytes = bytes;
@@ -483,7 +480,7 @@ impl State {
 impl Slot {
     /// Whether the page is ready, so that it takes no more memory than it does.
     pub(crate) fn is_ready(&self) -> bool {
-        lock(&self.ready).is_some()
+        self.ready.lock().is_some()
     }
 
     /// What the levels of the page say of its rows, whose bytes these are; `None` where that cannot be told.

@@ -10,11 +10,12 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::batch::BatchReader;
 use crate::error::Error;
-use crate::guard::lock;
 use crate::jsonl::{Counts, JsonLines, Rows};
 use crate::lanes::Lanes;
 use crate::memory::{BLOCKS_AHEAD, Excess, ExcessKind, Held, Memory};
@@ -85,7 +86,7 @@ pub(crate) fn encode(
         }
         work.run();
     });
-    work.turn.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
+    work.turn.into_inner().outcome
 }
 
 struct Work<'a, 'h> {
@@ -240,9 +241,9 @@ impl Work<'_, '_> {
 
     /// Waits for the block's turn and hands on the rows that are encoded.
     fn hand_on_rows(&self, number: u64, encoded: &mut Encoded) -> Result<(), Error> {
-        let mut turn = lock(&self.turn);
+        let mut turn = self.turn.lock();
         while turn.next != number && !turn.is_over {
-            turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+            self.turned.wait(&mut turn);
         }
         if !turn.is_over {
             let flow = turn.hand(encoded)?;
@@ -308,25 +309,24 @@ impl Work<'_, '_> {
     /// pages ahead instead.
     fn lock_or_read_ahead<'m, T>(&self, decoder: &'m Mutex<T>) -> MutexGuard<'m, T> {
         loop {
-            let pages = lock(&self.pages).clone();
+            let pages = self.pages.lock().clone();
             if pages.is_some_and(|pages| pages.read_one()) {
                 continue;
             }
-            match decoder.try_lock() {
-                Ok(decoder) => return decoder,
-                Err(TryLockError::Poisoned(decoder)) => return decoder.into_inner(),
-                // Looks for pages again: those that were ready are used up now.
-                Err(TryLockError::WouldBlock) => drop(lock(decoder)),
+            if let Some(decoder) = decoder.try_lock() {
+                return decoder;
             }
+            // Looks for pages again: those that were ready are used up now.
+            drop(decoder.lock());
         }
     }
 
     /// Puts the block among those that wait for their turn and hands on all whose turn it is. Returns a
     /// buffer for the next block, or `None` if no more are wanted.
     fn pass_on(&self, number: u64, encoded: Result<Encoded, Error>) -> Option<Vec<u8>> {
-        let mut turn = lock(&self.turn);
+        let mut turn = self.turn.lock();
         while number >= turn.next + self.blocks_ahead && !turn.is_over {
-            turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+            self.turned.wait(&mut turn);
         }
         turn.waiting.insert(number, encoded);
         if turn.hand_on(&self.memory) {
@@ -394,7 +394,7 @@ struct EndOnPanic<'w, 'a, 'h>(&'w Work<'a, 'h>);
 impl Drop for EndOnPanic<'_, '_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.end(&mut lock(&self.0.turn));
+            self.0.end(&mut self.0.turn.lock());
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct FileRows {
     pub printed: u64,
     /// Rows left out at the start, for [`PrintOptions::offset`].
     pub skipped: u64,
-    /// The largest page or row that took more than there was of [`PrintOptions::memory`].
+    /// The largest page or row that took more than there was of [`PrintOptions::memory_bytes`].
     pub excess: Option<Excess>,
     /// The number of rows that the footer states for the whole file, where it has others.
     pub other_total: Option<u64>,
@@ -56,7 +56,7 @@ pub struct FileRows {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example");
 /// let mut lines = Vec::new();
-/// let options = PrintOptions { limit: Some(3), ..PrintOptions::default() };
+/// let options = PrintOptions::default().with_limit(3);
 /// let mut printer = Printer::new(&mut lines, options);
 /// for name in ["1.parquet", "2.parquet"] {
 ///     let path = format!("{folder}/{name}");
@@ -265,7 +265,8 @@ impl<W: Write + Send> Printer<W> {
         let wanted = self.left.unwrap_or(u64::MAX).min(rows - read.offset);
         let batch_rows = options.batch_rows;
         let is_alone = !self.ahead.as_ref().is_some_and(Ahead::is_busy);
-        let bytes = if is_alone { options.memory } else { memory_beside(options.memory) };
+        let bytes =
+            if is_alone { options.memory_bytes } else { memory_beside(options.memory_bytes) };
         let is_stream = options.format == PrintFormat::ArrowStream;
         let plan = if is_stream {
             Plan::stream(&footer, &columns, batch_rows, bytes)
@@ -367,7 +368,7 @@ impl<W: Write + Send> Printer<W> {
         let skipped = skip - self.skip;
         // A row of which members are chosen is held twice.
         let held = if members.is_all() { longest } else { longest * 2 };
-        let excess = (held > self.options.memory).then(|| Excess {
+        let excess = (held > self.options.memory_bytes).then(|| Excess {
             column: String::new(),
             kind: ExcessKind::Row,
             bytes: longest,
@@ -413,7 +414,7 @@ impl<W: Write + Send> Printer<W> {
         let default = JsonOptions::default();
         let used = [
             (self.options.format == PrintFormat::ArrowStream, "format arrow"),
-            (json.vectors != default.vectors || self.options.without_vectors, "vectors"),
+            (json.vectors != default.vectors || self.options.skip_vectors, "vectors"),
             (json.int64 != default.int64, "int64"),
             (json.nonfinite != default.nonfinite, "nonfinite"),
             (json.binary != default.binary, "binary"),

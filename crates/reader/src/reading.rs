@@ -1,11 +1,12 @@
 //! What is read of one file, and how.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, SchemaRef};
+use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::RowSelector;
 
 use crate::bounds::Bounds;

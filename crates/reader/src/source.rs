@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::error::Error;
-use crate::guard::lock;
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 /// Random access to the bytes of one file or object.
 pub trait Source: Send + Sync {
@@ -82,7 +82,7 @@ impl Watched {
     /// The failure that an error of the decoder comes from, if it comes from one.
     pub(crate) fn failure_behind(&self, error: &impl std::fmt::Display) -> Option<io::Error> {
         let is_ours = error.to_string().contains(SOURCE_FAILED);
-        lock(&self.failure).take().filter(|_| is_ours)
+        self.failure.lock().take().filter(|_| is_ours)
     }
 }
 
@@ -97,7 +97,7 @@ impl Source for Watched {
             if error.kind() == io::ErrorKind::UnexpectedEof {
                 return error;
             }
-            *lock(&self.failure) = Some(error);
+            *self.failure.lock() = Some(error);
             io::Error::other(SOURCE_FAILED)
         })
     }

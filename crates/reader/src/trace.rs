@@ -46,13 +46,12 @@ mod task {
 #[cfg(feature = "trace")]
 mod task {
     use std::cell::Cell;
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use parking_lot::Mutex;
     use rustix::time::{ClockId, clock_gettime};
 
     use super::Kind;
-    use crate::guard::lock;
 
     /// A task that was done.
     #[derive(Debug, Clone, Copy)]
@@ -78,7 +77,7 @@ mod task {
 
     /// The tasks that were done since the last call.
     pub fn take() -> Vec<Task> {
-        std::mem::take(&mut lock(&DONE))
+        std::mem::take(&mut DONE.lock())
     }
 
     pub(crate) fn task<T>(kind: Kind, number: u64, bytes: u64, work: impl FnOnce() -> T) -> T {
@@ -91,13 +90,13 @@ mod task {
         let spent = now() - start;
         let nanos = spent - WITHIN.get();
         WITHIN.set(outer + spent);
-        lock(&DONE).push(Task { kind, number, bytes, nanos });
+        DONE.lock().push(Task { kind, number, bytes, nanos });
         made
     }
 
     /// What is no task, with the block that the thread decodes.
     pub(crate) fn note(kind: Kind, bytes: u64) {
-        lock(&DONE).push(Task { kind, number: BLOCK.get(), bytes, nanos: 0 });
+        DONE.lock().push(Task { kind, number: BLOCK.get(), bytes, nanos: 0 });
     }
 
     /// From now on work that is planned for more threads is done by so many: tasks of threads that share a

@@ -11,11 +11,13 @@ use viking_api::{
 };
 use viking_emulator::{Collections, Emulator, Options};
 
-const FAST: Poll = Poll {
-    interval_min: Duration::from_millis(10),
-    interval_max: Duration::from_millis(50),
-    deadline: Some(Duration::from_secs(20)),
-};
+/// Asks often, since the emulator is fast.
+fn fast() -> Poll {
+    Poll::default()
+        .with_interval_min(Duration::from_millis(10))
+        .with_interval_max(Duration::from_millis(50))
+        .with_deadline(Duration::from_secs(20))
+}
 
 async fn emulator(faults: &[&str]) -> Emulator {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/collections");
@@ -64,7 +66,7 @@ async fn a_task_goes_through_its_states_to_done() {
     let task = client.submit_export(&all("tos://demo/exports/run")).await.unwrap();
     let mut states = Vec::new();
     let done = client
-        .wait(&task, FAST, &mut |task| states.push(task.state.name().to_owned()))
+        .wait(&task, fast(), &mut |task| states.push(task.state.name().to_owned()))
         .await
         .unwrap();
     assert_eq!(done.state, TaskState::Done);
@@ -151,22 +153,22 @@ async fn tasks_that_fail_wait_or_hang_end_the_wait_with_their_own_error() {
     let failing = emulator(&["task-fail=bucket is closed"]).await;
     let client_failing = client(&failing);
     let task = client_failing.submit_export(&all("demo/x")).await.unwrap();
-    let failed = client_failing.wait(&task, FAST, &mut |_| {}).await.unwrap_err();
+    let failed = client_failing.wait(&task, fast(), &mut |_| {}).await.unwrap_err();
     assert_eq!(failed.class(), ErrorClass::TaskFailed);
     assert!(failed.to_string().contains("bucket is closed"), "{failed}");
 
     let waiting = emulator(&["task-confirm"]).await;
     let client_waiting = client(&waiting);
     let task = client_waiting.submit_export(&all("demo/x")).await.unwrap();
-    let waits = client_waiting.wait(&task, FAST, &mut |_| {}).await.unwrap_err();
+    let waits = client_waiting.wait(&task, fast(), &mut |_| {}).await.unwrap_err();
     assert!(matches!(waits, Error::NeedsConfirmation { .. }), "{waits}");
     client_waiting.confirm(&task).await.unwrap();
-    assert!(client_waiting.wait(&task, FAST, &mut |_| {}).await.is_ok());
+    assert!(client_waiting.wait(&task, fast(), &mut |_| {}).await.is_ok());
 
     let stuck = emulator(&["task-stuck"]).await;
     let client_stuck = client(&stuck);
     let task = client_stuck.submit_export(&all("demo/x")).await.unwrap();
-    let short = Poll { deadline: Some(Duration::from_millis(300)), ..FAST };
+    let short = fast().with_deadline(Duration::from_millis(300));
     let still = client_stuck.wait(&task, short, &mut |_| {}).await.unwrap_err();
     assert!(matches!(&still, Error::StillRunning { state, .. } if state == "running"), "{still}");
     assert_eq!(still.class(), ErrorClass::NotFinished);
@@ -226,10 +228,10 @@ async fn v2_does_all_that_v1_does() {
     assert!(collection.fields.iter().any(|(name, kind)| name == "city" && kind == "string"));
     let spec = ExportSpec { output_fields: vec!["id".to_owned()], ..all("tos://demo/exports/v2") };
     let task = client.submit_export(&spec).await.unwrap();
-    let waiting = client.wait(&task, FAST, &mut |_| {}).await.unwrap_err();
+    let waiting = client.wait(&task, fast(), &mut |_| {}).await.unwrap_err();
     assert!(matches!(waiting, Error::NeedsConfirmation { .. }), "{waiting}");
     client.confirm(&task).await.unwrap();
-    let done = client.wait(&task, FAST, &mut |_| {}).await.unwrap();
+    let done = client.wait(&task, fast(), &mut |_| {}).await.unwrap();
     assert_eq!((done.state, done.counts.matched), (TaskState::Done, Some(21_001)));
     assert_eq!(done.tos_path.as_deref(), Some("demo/exports/v2"));
     assert_eq!(client.find_export(&spec).await.unwrap(), Some(task.clone()));
@@ -271,10 +273,10 @@ async fn v2_refusals_are_of_the_same_classes() {
         (wrong.class(), refusal_code(&wrong)),
         (ErrorClass::Denied, "SignatureDoesNotMatch")
     );
-    let project = Owner { project: Some("other".to_owned()), resource_id: None };
+    let project = Owner::default().with_project("other".to_owned());
     let elsewhere = client(&emulator).speaking(Api::V2, project);
     assert_eq!(elsewhere.tasks("example").await.unwrap_err().class(), ErrorClass::NotFound);
-    let by_id = Owner { project: None, resource_id: Some("vdb-example".to_owned()) };
+    let by_id = Owner::default().with_resource_id("vdb-example".to_owned());
     let by_id = client(&emulator).speaking(Api::V2, by_id);
     assert_eq!(by_id.collection("ignored").await.unwrap().name, "example");
 }
@@ -348,7 +350,7 @@ async fn keys_that_end_while_a_task_is_followed_are_read_again() {
     let client =
         Client::new(endpoint.clone(), Lending(Arc::clone(&emulator)), Timestamp::now).unwrap();
     let task = client.submit_export(&all("tos://demo/x")).await.unwrap();
-    assert_eq!(client.wait(&task, FAST, &mut |_| {}).await.unwrap().state, TaskState::Done);
+    assert_eq!(client.wait(&task, fast(), &mut |_| {}).await.unwrap().state, TaskState::Done);
     let once = Lending(Arc::clone(&emulator)).credentials().unwrap();
     let client = Client::new(endpoint, once, Timestamp::now).unwrap();
     emulator.end_temporary_keys();

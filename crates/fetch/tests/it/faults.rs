@@ -243,8 +243,7 @@ async fn keys_that_would_leave_the_folder_are_never_written() {
         ("hidden", ".partial/x.parquet", ".partial"),
         ("receipt", "receipt.json", "receipt.json"),
     ];
-    let options =
-        BucketOptions { reserved_names: vec!["receipt.json".to_owned()], ..server.options() };
+    let options = server.options().with_reserved_names(vec!["receipt.json".to_owned()]);
     let bucket = Bucket::open("demo", &options).unwrap();
     for (name, tail, words) in cases {
         emulator.put("demo", &format!("keys/{name}/{tail}"), &bytes(100)).unwrap();

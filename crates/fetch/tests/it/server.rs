@@ -115,11 +115,9 @@ fn unique_prefix() -> String {
 
 /// Three small parts at once.
 pub(crate) fn options() -> FetchOptions {
-    FetchOptions {
-        jobs: Jobs::new(3).unwrap(),
-        part_bytes: NonZeroU64::new(PART_BYTES).unwrap(),
-        ..FetchOptions::default()
-    }
+    FetchOptions::default()
+        .with_jobs(Jobs::new(3).unwrap())
+        .with_part_bytes(NonZeroU64::new(PART_BYTES).unwrap())
 }
 
 pub(crate) const PART_BYTES: u64 = 1_000_000;

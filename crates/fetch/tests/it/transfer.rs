@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use viking_fetch::{
-    Bucket, BucketOptions, DownloadEvent, Error, ErrorClass, FetchOptions, Jobs, Keys, Landed,
-    Lead, NoObserver, Observer, RemoteObject, Verify, fetch,
+    Bucket, BucketOptions, DownloadEvent, Error, ErrorClass, Jobs, Keys, Landed, Lead, NoObserver,
+    Observer, RemoteObject, Verify, fetch,
 };
 
 use crate::server::{Server, bytes, names, options};
@@ -231,7 +231,7 @@ async fn full_verification_compares_the_md5_that_an_etag_is() {
     server.put("0.parquet", &bytes(2_500_000)).await;
     let bucket = server.bucket();
     let listing = server.list(&bucket).await;
-    let full = FetchOptions { verify: Verify::Full, ..options() };
+    let full = options().with_verify(Verify::Full);
     let folder = tempfile::tempdir().unwrap();
     let report = fetch(&bucket, &listing.objects, folder.path(), &full, &NoObserver).await.unwrap();
     assert!(report.landed[0].is_md5_compared, "{report:?}");
@@ -253,7 +253,7 @@ async fn a_limited_rate_is_kept() {
     server.put("0.parquet", &bytes(3_000_000)).await;
     let bucket = server.bucket();
     let listing = server.list(&bucket).await;
-    let limited = FetchOptions { bytes_per_second: NonZeroU64::new(2_000_000), ..options() };
+    let limited = options().with_bytes_per_second(NonZeroU64::new(2_000_000));
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
     fetch(&bucket, &listing.objects, folder.path(), &limited, &NoObserver).await.unwrap();
@@ -269,7 +269,7 @@ async fn a_download_waits_for_who_uses_its_files() {
     let bucket = server.bucket();
     let listing = server.list(&bucket).await;
     let lead = Lead::new(2_000_000);
-    let options = FetchOptions { lead: Some(lead.clone()), ..options() };
+    let options = options().with_lead(lead.clone());
     let folder = tempfile::tempdir().unwrap();
     let loading = fetch(&bucket, &listing.objects, folder.path(), &options, &NoObserver);
     let mut loading = Box::pin(loading);
@@ -288,7 +288,7 @@ async fn auto_finds_a_number_of_parts_and_loads_everything() {
     server.put("0.parquet", &bytes(40_000_000)).await;
     let bucket = server.bucket();
     let listing = server.list(&bucket).await;
-    let options = FetchOptions { jobs: Jobs::AUTO, ..options() };
+    let options = options().with_jobs(Jobs::AUTO);
     let folder = tempfile::tempdir().unwrap();
     let report =
         fetch(&bucket, &listing.objects, folder.path(), &options, &NoObserver).await.unwrap();

@@ -96,6 +96,7 @@ pub enum VectorForm {
 
 /// The choices of the output contract.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct JsonOptions {
     /// Binary values.
     pub binary: BinaryForm,
@@ -109,6 +110,44 @@ pub struct JsonOptions {
     pub nulls: Nulls,
     /// Top-level lists of floats.
     pub vectors: VectorForm,
+}
+
+impl JsonOptions {
+    /// Sets [`binary`](Self::binary).
+    #[must_use]
+    pub fn with_binary(self, binary: BinaryForm) -> Self {
+        Self { binary, ..self }
+    }
+
+    /// Sets [`decimal`](Self::decimal).
+    #[must_use]
+    pub fn with_decimal(self, decimal: DecimalForm) -> Self {
+        Self { decimal, ..self }
+    }
+
+    /// Sets [`int64`](Self::int64).
+    #[must_use]
+    pub fn with_int64(self, int64: Int64Form) -> Self {
+        Self { int64, ..self }
+    }
+
+    /// Sets [`nonfinite`](Self::nonfinite).
+    #[must_use]
+    pub fn with_nonfinite(self, nonfinite: NonFinite) -> Self {
+        Self { nonfinite, ..self }
+    }
+
+    /// Sets [`nulls`](Self::nulls).
+    #[must_use]
+    pub fn with_nulls(self, nulls: Nulls) -> Self {
+        Self { nulls, ..self }
+    }
+
+    /// Sets [`vectors`](Self::vectors).
+    #[must_use]
+    pub fn with_vectors(self, vectors: VectorForm) -> Self {
+        Self { vectors, ..self }
+    }
 }
 
 /// Values that were printed as something else than themselves.

@@ -23,12 +23,10 @@ proptest! {
     ) {
         let all = simple_rows(0, rows);
         let file = parquet(std::slice::from_ref(&all), group_rows, Compression::SNAPPY);
-        let options = ReadOptions {
-            batch_rows: NonZeroUsize::new(batch_rows).unwrap(),
-            offset,
-            limit,
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions::default()
+            .with_batch_rows(NonZeroUsize::new(batch_rows).unwrap())
+            .with_offset(offset)
+            .with_limit(limit);
         let reader = BatchReader::from_bytes(file, &options).unwrap();
         let batches: Vec<_> = reader.map(Result::unwrap).collect();
         let start = usize::try_from(offset).unwrap().min(rows);
@@ -46,8 +44,7 @@ proptest! {
 fn columns_are_chosen_by_name_and_keep_the_files_order() {
     let file = parquet(&[simple_rows(0, 10)], 100, Compression::SNAPPY);
     let read = |columns: &[&str]| {
-        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-        let options = ReadOptions { columns: Some(columns), ..ReadOptions::default() };
+        let options = ReadOptions::default().with_columns(columns.iter().copied());
         BatchReader::from_bytes(file.clone(), &options)
     };
     let names = |columns: &[&str]| {

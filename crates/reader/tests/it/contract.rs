@@ -31,13 +31,14 @@ fn options() -> impl Strategy<Value = JsonOptions> {
         select(vec![NonFinite::Null, NonFinite::String]),
         select(vec![Nulls::Keep, Nulls::Drop]),
     )
-        .prop_map(|(binary, decimal, int64, nonfinite, nulls)| JsonOptions {
-            binary,
-            decimal,
-            int64,
-            nonfinite,
-            nulls,
-            vectors: VectorForm::Array,
+        .prop_map(|(binary, decimal, int64, nonfinite, nulls)| {
+            JsonOptions::default()
+                .with_binary(binary)
+                .with_decimal(decimal)
+                .with_int64(int64)
+                .with_nonfinite(nonfinite)
+                .with_nulls(nulls)
+                .with_vectors(VectorForm::Array)
         })
 }
 
@@ -101,7 +102,7 @@ proptest! {
         let offsets = arrow_buffer::OffsetBuffer::from_lengths(vec![width; rows]);
         let list = ListArray::new(item, offsets, values, None);
         let batch = RecordBatch::try_from_iter([("v", Arc::new(list) as ArrayRef)]).unwrap();
-        let options = JsonOptions { vectors: VectorForm::Base64, ..JsonOptions::default() };
+        let options = JsonOptions::default().with_vectors(VectorForm::Base64);
         prop_assert_eq!(encode(&batch, &options), oracle::lines(&batch, &options));
     }
 }
@@ -153,7 +154,7 @@ fn golden_every_type_at_its_edges() {
 fn golden_example_collection() {
     let path =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/collections/example/10.parquet");
-    let options = ReadOptions { limit: Some(12), ..ReadOptions::default() };
+    let options = ReadOptions::default().with_limit(12);
     let mut text = String::new();
     for batch in BatchReader::open(path.as_ref(), &options).unwrap() {
         text += &encode(&batch.unwrap(), &JsonOptions::default());
@@ -298,12 +299,12 @@ fn refusal(batch: &RecordBatch, options: JsonOptions) -> (Problem, usize, String
 fn forbidden_values_name_their_row_and_write_nothing() {
     let floats = Float32Array::from(vec![Some(1.0), None, Some(f32::NAN)]);
     let batch = RecordBatch::try_from_iter([("x", Arc::new(floats) as ArrayRef)]).unwrap();
-    let options = JsonOptions { nonfinite: NonFinite::Error, ..JsonOptions::default() };
+    let options = JsonOptions::default().with_nonfinite(NonFinite::Error);
     assert_eq!(refusal(&batch, options), (Problem::NonFinite, 2, "x".to_owned(), 0));
 
     let bytes = arrow_array::BinaryArray::from(vec![&b"ok"[..], b"\xff"]);
     let batch = RecordBatch::try_from_iter([("b", Arc::new(bytes) as ArrayRef)]).unwrap();
-    let options = JsonOptions { binary: BinaryForm::Utf8, ..JsonOptions::default() };
+    let options = JsonOptions::default().with_binary(BinaryForm::Utf8);
     assert_eq!(refusal(&batch, options), (Problem::InvalidUtf8, 1, "b".to_owned(), 0));
 
     let vectors = ListArray::from_iter_primitive::<arrow_array::types::Float32Type, _, _>(vec![
@@ -311,7 +312,7 @@ fn forbidden_values_name_their_row_and_write_nothing() {
         Some(vec![None]),
     ]);
     let batch = RecordBatch::try_from_iter([("v", Arc::new(vectors) as ArrayRef)]).unwrap();
-    let options = JsonOptions { vectors: VectorForm::Base64, ..JsonOptions::default() };
+    let options = JsonOptions::default().with_vectors(VectorForm::Base64);
     assert_eq!(refusal(&batch, options), (Problem::NullInVector, 1, "v".to_owned(), 0));
 }
 

@@ -59,11 +59,11 @@ pub(crate) fn lines(file: &Bytes) -> String {
 }
 
 pub(crate) fn formatted(format: PrintFormat) -> PrintOptions {
-    PrintOptions { format, ..PrintOptions::default() }
+    PrintOptions::default().with_format(format)
 }
 
 pub(crate) fn from_row(offset: u64) -> PrintOptions {
-    PrintOptions { offset, ..PrintOptions::default() }
+    PrintOptions::default().with_offset(offset)
 }
 
 pub(crate) fn unsupported(file: &Bytes) -> String {
@@ -92,7 +92,7 @@ fn footer(file: &Bytes) -> Footer {
 
 pub(crate) fn batches(file: &Bytes, batch_rows: usize) -> Vec<RecordBatch> {
     let batch_rows = batch_rows.try_into().unwrap();
-    let options = ReadOptions { batch_rows, ..ReadOptions::default() };
+    let options = ReadOptions::default().with_batch_rows(batch_rows);
     BatchReader::from_bytes(file.clone(), &options).unwrap().map(Result::unwrap).collect()
 }
 
@@ -454,9 +454,8 @@ fn ones(names: &[&str]) -> [Bytes; 2] {
 }
 
 fn chosen(columns: &[&str], drop: &[&str]) -> PrintOptions {
-    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    let columns = (!columns.is_empty()).then(|| owned(columns));
-    PrintOptions { columns, drop: owned(drop), ..PrintOptions::default() }
+    let options = PrintOptions::default().with_drop(drop.iter().copied());
+    if columns.is_empty() { options } else { options.with_columns(columns.iter().copied()) }
 }
 
 #[test]
@@ -531,14 +530,14 @@ fn files_differ_where_their_values_would_print_in_another_way() {
             assert_eq!(is_change(outcome), !is_alike, "{case}");
             // The other column is not chosen above.
             assert!(is_change(print_files(&files, PrintOptions::default()).1), "{case}");
-            let stream = PrintOptions { format: PrintFormat::ArrowStream, ..chosen(&["v"], &[]) };
+            let stream = chosen(&["v"], &[]).with_format(PrintFormat::ArrowStream);
             assert!(is_change(print_files(&files, stream).1), "{case}");
         }
     }
 }
 
 fn within(memory: u64, threads: usize) -> PrintOptions {
-    PrintOptions { memory, threads: threads.try_into().unwrap(), ..PrintOptions::default() }
+    PrintOptions::default().with_memory_bytes(memory).with_threads(threads.try_into().unwrap())
 }
 
 #[test]

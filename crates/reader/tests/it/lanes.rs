@@ -98,12 +98,10 @@ impl Rows {
 
 /// What so many threads print of some rows.
 fn print(file: &Bytes, threads: usize, rows: (u64, Option<u64>)) -> (String, Result<(), Error>) {
-    let options = PrintOptions {
-        threads: threads.try_into().unwrap(),
-        offset: rows.0,
-        limit: rows.1,
-        ..PrintOptions::default()
-    };
+    let options = PrintOptions::default()
+        .with_threads(threads.try_into().unwrap())
+        .with_offset(rows.0)
+        .with_limit(rows.1);
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
     let outcome = printer

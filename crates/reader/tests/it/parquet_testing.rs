@@ -20,7 +20,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn print(path: &Path, threads: usize) -> (Vec<u8>, Result<u64, Error>) {
-    let options = PrintOptions { threads: threads.try_into().unwrap(), ..PrintOptions::default() };
+    let options = PrintOptions::default().with_threads(threads.try_into().unwrap());
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
     let outcome = Input::open(path)

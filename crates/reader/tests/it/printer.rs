@@ -51,7 +51,7 @@ fn limit_and_offset_count_over_all_files() {
     for (offset, limit) in
         [(0, 1), (10, 100), (240, 20), (250, 5), (300, 500), (380, 1), (1000, 1), (0, 0)]
     {
-        let options = PrintOptions { offset, limit: Some(limit), ..PrintOptions::default() };
+        let options = PrintOptions::default().with_offset(offset).with_limit(limit);
         let (text, rows) = print(&two_files(), options);
         let start = usize::try_from(offset).unwrap().min(380);
         let end = (start + usize::try_from(limit).unwrap()).min(380);
@@ -73,28 +73,29 @@ fn json_files() -> [(&'static str, Bytes); 2] {
 fn json_exports_print_the_same_rows() {
     for (offset, limit) in [(0, None), (200, Some(100)), (0, Some(0)), (379, None)] {
         for drop_nulls in [false, true] {
-            let json = JsonOptions {
-                nulls: if drop_nulls { Nulls::Drop } else { Nulls::Keep },
-                ..JsonOptions::default()
-            };
-            let options = PrintOptions { offset, limit, json, ..PrintOptions::default() };
+            let json = JsonOptions::default().with_nulls(if drop_nulls {
+                Nulls::Drop
+            } else {
+                Nulls::Keep
+            });
+            let options =
+                PrintOptions::default().with_offset(offset).with_limit(limit).with_json(json);
             let (from_parquet, _) = print(&two_files(), options.clone());
             let (from_json, rows) = print(&json_files(), options);
             assert!(rows.is_ok());
             assert_eq!(from_json, from_parquet);
         }
     }
-    let options =
-        PrintOptions { columns: Some(vec!["text".to_owned()]), ..PrintOptions::default() };
+    let options = PrintOptions::default().with_columns(vec!["text".to_owned()]);
     assert_eq!(print(&json_files(), options.clone()).0, print(&two_files(), options).0);
-    let options = PrintOptions { drop: vec!["text".to_owned()], ..PrintOptions::default() };
+    let options = PrintOptions::default().with_drop(vec!["text".to_owned()]);
     assert_eq!(print(&json_files(), options.clone()).0, print(&two_files(), options).0);
 }
 
 #[test]
 fn options_that_need_types_are_refused_on_json() {
-    let json = JsonOptions { binary: BinaryForm::Hex, ..JsonOptions::default() };
-    let (out, outcome) = print(&json_files(), PrintOptions { json, ..PrintOptions::default() });
+    let json = JsonOptions::default().with_binary(BinaryForm::Hex);
+    let (out, outcome) = print(&json_files(), PrintOptions::default().with_json(json));
     let error = outcome.unwrap_err();
     assert_eq!((out.as_str(), error.class()), ("", ErrorClass::Usage));
     assert!(error.to_string().contains("--binary"), "{error}");
@@ -104,8 +105,8 @@ fn options_that_need_types_are_refused_on_json() {
 fn an_unknown_column_is_a_mistake_of_the_caller_in_both_kinds() {
     for files in [two_files(), json_files()] {
         for options in [
-            PrintOptions { columns: Some(vec!["txt".to_owned()]), ..PrintOptions::default() },
-            PrintOptions { drop: vec!["txt".to_owned()], ..PrintOptions::default() },
+            PrintOptions::default().with_columns(vec!["txt".to_owned()]),
+            PrintOptions::default().with_drop(vec!["txt".to_owned()]),
         ] {
             let error = print(&files, options).1.unwrap_err();
             assert!(
@@ -126,7 +127,7 @@ fn a_file_with_other_columns_ends_the_stream_before_its_first_row() {
     let error = outcome.unwrap_err();
     assert!(matches!(error, Error::SchemaChanged { .. }), "{error}");
     assert_eq!(out.lines().count(), 250, "the rows before it are kept");
-    let allowed = PrintOptions { allow_schema_change: true, ..PrintOptions::default() };
+    let allowed = PrintOptions::default().with_allow_schema_change(true);
     assert_eq!(print(&files, allowed).1.unwrap(), 255);
 }
 
@@ -150,8 +151,8 @@ fn an_export_without_bytes_has_no_rows_and_a_parquet_file_without_bytes_is_broke
 fn a_json_array_holds_the_same_rows_with_commas_between_them() {
     for (files, kind) in [(two_files(), "Parquet"), (json_files(), "JSON")] {
         for limit in [None, Some(0), Some(1), Some(300)] {
-            let lines = PrintOptions { limit, ..PrintOptions::default() };
-            let array = PrintOptions { format: PrintFormat::JsonArray, ..lines.clone() };
+            let lines = PrintOptions::default().with_limit(limit);
+            let array = lines.clone().with_format(PrintFormat::JsonArray);
             let (lines, _) = print(&files, lines);
             let (array, rows) = print(&files, array);
             let joined = lines.trim_end().replace('\n', ",\n");
@@ -161,18 +162,16 @@ fn a_json_array_holds_the_same_rows_with_commas_between_them() {
             assert_eq!(rows.unwrap(), lines.lines().count() as u64);
         }
     }
-    let array = PrintOptions { format: PrintFormat::JsonArray, ..PrintOptions::default() };
+    let array = PrintOptions::default().with_format(PrintFormat::JsonArray);
     assert_eq!(print(&[], array).0, "[]\n");
 }
 
 #[test]
 fn an_arrow_stream_holds_the_files_batches() {
-    let options = PrintOptions {
-        format: PrintFormat::ArrowStream,
-        offset: 10,
-        limit: Some(320),
-        ..PrintOptions::default()
-    };
+    let options = PrintOptions::default()
+        .with_format(PrintFormat::ArrowStream)
+        .with_offset(10)
+        .with_limit(320);
     let (bytes, rows) = print_bytes(&two_files(), options.clone());
     assert_eq!(rows.unwrap(), 320);
     let stream = StreamReader::try_new(bytes.as_slice(), None).unwrap();
@@ -182,7 +181,7 @@ fn an_arrow_stream_holds_the_files_batches() {
     let read = concat_batches(&batches[0].schema(), &batches).unwrap();
     assert_eq!(read.columns(), simple_rows(0, 380).slice(10, 320).columns());
 
-    let (bytes, _) = print_bytes(&two_files(), PrintOptions { limit: Some(0), ..options.clone() });
+    let (bytes, _) = print_bytes(&two_files(), options.clone().with_limit(0));
     let stream = StreamReader::try_new(bytes.as_slice(), None).unwrap();
     assert_eq!(stream.count(), 0, "a stream without rows still has its schema");
 
@@ -198,7 +197,7 @@ fn any_memory_and_any_threads_print_the_same_and_too_little_is_told() {
     for memory in [0, 1, 100_000, 3 << 20, u64::MAX] {
         for threads in [1, 2, 7] {
             let threads = threads.try_into().unwrap();
-            let options = PrintOptions { memory, threads, ..PrintOptions::default() };
+            let options = PrintOptions::default().with_memory_bytes(memory).with_threads(threads);
             let mut out = Vec::new();
             let mut printer = Printer::new(&mut out, options);
             for (name, file) in &wide {
@@ -231,13 +230,11 @@ fn many_small_pages_are_read_in_order_by_any_number_of_threads() {
         let files = [("pages.parquet", Bytes::from(file))];
         for (offset, limit) in [(0, None), (1, None), (6_500, Some(9_000)), (33_333, Some(20_000))]
         {
-            let options = |threads: usize| PrintOptions {
-                offset,
-                limit,
+            let options = |threads: usize| {
+                let options = PrintOptions::default().with_offset(offset).with_limit(limit);
                 // Small blocks, so that there are many.
-                memory: 1_000_000 + 2_200_000 * threads as u64,
-                threads: threads.try_into().unwrap(),
-                ..PrintOptions::default()
+                let options = options.with_memory_bytes(1_000_000 + 2_200_000 * threads as u64);
+                options.with_threads(threads.try_into().unwrap())
             };
             let (expected, rows) = print(&files, options(1));
             assert_eq!(rows.unwrap(), limit.unwrap_or(60_000 - offset));

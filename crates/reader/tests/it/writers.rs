@@ -50,7 +50,7 @@ fn lists_across_pages(threads: usize) {
     }
     let rows: Vec<String> = rows.iter().map(|row| format!("{{\"v\":[{row}]}}\n")).collect();
     for offset in [0, 1, 17, 99, 100, 399] {
-        let options = PrintOptions { threads: threads.try_into().unwrap(), ..from_row(offset) };
+        let options = from_row(offset).with_threads(threads.try_into().unwrap());
         let first = usize::try_from(offset).unwrap();
         assert_eq!(lines_with(&file, options), rows[first..].concat(), "from row {offset}");
     }
@@ -139,7 +139,7 @@ fn a_text_that_is_none_is_told_with_its_column_and_row() {
         for format in [PrintFormat::JsonLines, PrintFormat::ArrowStream] {
             for threads in [1, 2, 8] {
                 let threads = threads.try_into().unwrap();
-                let (_, rows) = print(&file, PrintOptions { threads, ..formatted(format) });
+                let (_, rows) = print(&file, formatted(format).with_threads(threads));
                 let error = rows.unwrap_err();
                 assert_eq!(error.class(), ErrorClass::Data);
                 let place = "f: row 250, column \"t\": the text is not valid UTF-8";
@@ -199,7 +199,7 @@ fn times_out_of_the_day_are_counted_inside_lists_too() {
     let batch = batch.unwrap();
     let file = parquet(&[batch], 10, Compression::SNAPPY);
     let count = |format, offset| {
-        let options = PrintOptions { offset, ..formatted(format) };
+        let options = formatted(format).with_offset(offset);
         let mut printer = Printer::new(std::io::sink(), options);
         let input = Input::new("f", file.clone());
         printer.print(&input, &mut |_| ControlFlow::Continue(())).unwrap();
