@@ -41,7 +41,7 @@ fn with_proxy(failure: Failure, context: &Context) -> Failure {
     match environment::proxy() {
         Some((variable, address)) if is_remote && may_be_of_proxy(&failure) => {
             let text = format!(
-                "requests go through the proxy {address} ({variable}): it may be what failed"
+                "requests go through the proxy {address} ({variable}): it may be the cause"
             );
             failure.hint(text)
         }
@@ -73,7 +73,7 @@ async fn until_stopped(context: &Context, cli: Cli) -> Outcome<()> {
     let exit = tokio::select! {
         outcome = &mut outcome => match outcome {
             Ok(Some(outcome)) => return outcome,
-            Ok(None) | Err(_) => return Err(Failure::say(Exit::Bug, "the work ended without an outcome")),
+            Ok(None) | Err(_) => return Err(Failure::say(Exit::Bug, "the command ended without an outcome")),
         },
         exit = signals.next() => exit,
     };
@@ -89,7 +89,7 @@ async fn until_stopped(context: &Context, cli: Cli) -> Outcome<()> {
     };
     tokio::select! {
         done = tokio::time::timeout(STOP_LIMIT, clean_up) => if done.is_err() {
-            word = "stopped, though the output did not take the rows that were on their way";
+            word = "stopped, but the output did not accept the rows in flight";
         },
         _ = signals.next() => word = "stopped at once by a second signal",
     }

@@ -353,7 +353,7 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Changed { key } => write!(f, "{key} changed, loading it as it is now"),
+            Self::Changed { key } => write!(f, "{key} changed; downloading its current version"),
             Self::FooterTotals { files } => write!(
                 f,
                 "{files} files state another number of rows than their row groups have; all rows were printed"
@@ -368,10 +368,10 @@ impl fmt::Display for Warning {
             ),
             Self::ObjectsGone { objects } => write!(
                 f,
-                "{objects} objects are not listed any more; those that have landed are taken as they are"
+                "{objects} objects are no longer listed; files that were downloaded are kept"
             ),
             Self::ObjectsNew { objects } => {
-                write!(f, "{objects} objects are there that were not listed before")
+                write!(f, "{objects} objects are listed that were not there before")
             }
             Self::MatchedRows { matched, rows } => write!(
                 f,
@@ -380,12 +380,12 @@ impl fmt::Display for Warning {
             Self::Nonfinite { values } => {
                 write!(f, "{values} NaN or infinite values were printed as null")
             }
-            Self::NothingDeleted => f.write_str("not all rows were taken, so nothing was deleted"),
+            Self::NothingDeleted => f.write_str("not all rows were printed, so nothing was deleted"),
             Self::NullMapKeys { keys } => {
                 write!(f, "{keys} null map keys were printed as \"null\"")
             }
             Self::NotDeleted { key } => {
-                write!(f, "{key} is gone or another one by now, left alone")
+                write!(f, "{key} is gone or has changed, so it is not deleted")
             }
             Self::ObjectFailed { key, error } => write!(f, "{key}: {error}"),
             Self::Oversize { bytes, is_page, column, file } => {
@@ -395,13 +395,13 @@ impl fmt::Display for Warning {
                 if !column.is_empty() {
                     write!(f, " in column {column:?}")?;
                 }
-                write!(f, " of {file} is more than the memory limit had room for, and was read all the same")
+                write!(f, " of {file} is more than the memory limit allows; it was read all the same")
             }
-            Self::Reload { problem } => write!(f, "{problem}; it is loaded again"),
-            Self::RefusedKey { problem } => write!(f, "{problem}, the others are taken"),
-            Self::Again { problem } => write!(f, "{problem}; looking again"),
+            Self::Reload { problem } => write!(f, "{problem}; it is downloaded again"),
+            Self::RefusedKey { problem } => write!(f, "{problem}; the others are kept"),
+            Self::Again { problem } => write!(f, "{problem}; listing again"),
             Self::OutputAnew => f.write_str(
-                "objects are not what they were when their rows were printed, so the output begins anew",
+                "objects are not what they were when their rows were printed, so the output starts over",
             ),
             Self::Stalled { task, state, seconds } => write!(
                 f,
@@ -409,7 +409,7 @@ impl fmt::Display for Warning {
             ),
             Self::TableFormat { folder, format } => write!(
                 f,
-                "{} is a table of {format}, whose log is not read: rows that it has removed are taken as well",
+                "{} is a table of {format}, whose log is not read: rows that it has deleted are included",
                 folder.display()
             ),
             Self::TaskDoneWithError { task, error } => {

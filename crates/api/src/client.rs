@@ -326,7 +326,7 @@ impl Client {
         let used = self.keys.current();
         match self.send_signed(&spelling, &used).await {
             Err(Error::Refused(refusal)) if refusal.is_expired() && self.keys.renew(&used) => {
-                tracing::info!("the keys were over and were read again");
+                tracing::info!("the credentials had expired and were read again");
                 self.send_signed(&spelling, &self.keys.current()).await
             }
             answer => answer,

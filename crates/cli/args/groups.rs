@@ -18,9 +18,9 @@ use super::values::{
 };
 
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Talk")]
+#[command(next_help_heading = "Output and logging")]
 pub(crate) struct TalkArgs {
-    /// Show more: -v what happens, -vv every request
+    /// Log more: -v for steps, -vv for every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Show errors only
@@ -36,13 +36,13 @@ pub(crate) struct TalkArgs {
         env = "VIKING_EXPORT_PROGRESS"
     )]
     pub(crate) progress: ProgressForm,
-    /// Colour on stderr
+    /// Use colour on stderr
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
-    /// Never ask; what would be asked is refused
+    /// Never ask questions; refuse what would need an answer
     #[arg(long, global = true)]
     pub(crate) no_input: bool,
-    /// Answer every question with yes
+    /// Answer yes to every question
     #[arg(long, global = true)]
     pub(crate) yes: bool,
     /// What to log, instead of -v, for example `viking_api=debug`
@@ -62,7 +62,7 @@ pub(crate) struct ServiceArgs {
         default_value = "cn-beijing"
     )]
     pub(crate) region: String,
-    /// The address of VikingDB, if it is not the region's own
+    /// The URL of VikingDB [default: that of the region]
     #[arg(
         long,
         global = true,
@@ -72,7 +72,7 @@ pub(crate) struct ServiceArgs {
         hide_env_values = true
     )]
     pub(crate) endpoint: Option<String>,
-    /// The address of TOS without the bucket, if it is not the region's own
+    /// The URL of TOS without the bucket [default: that of the region]
     #[arg(
         long,
         global = true,
@@ -82,7 +82,7 @@ pub(crate) struct ServiceArgs {
         hide_env_values = true
     )]
     pub(crate) tos_endpoint: Option<String>,
-    /// The generation of VikingDB's interface
+    /// The version of VikingDB's interface
     #[arg(
         long,
         global = true,
@@ -95,19 +95,19 @@ pub(crate) struct ServiceArgs {
     /// The collection's project, with --api v2
     #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROJECT")]
     pub(crate) project: Option<String>,
-    /// The collection's resource id in place of its name, with --api v2
+    /// The collection's resource id instead of its name, with --api v2
     #[arg(long, global = true, value_name = "ID", value_parser = text())]
     pub(crate) resource_id: Option<String>,
-    /// Take the keys from this profile of ~/.volcengine/config.json
+    /// Use the credentials of this profile in ~/.volcengine/config.json
     #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROFILE")]
     pub(crate) profile: Option<String>,
-    /// How long VikingDB or TOS may stay silent before a request counts as failed
+    /// How long a request may go without an answer before it fails
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub(crate) request_timeout: Duration,
-    /// How long requests are repeated after passing faults [default: 5m, and 20s before the first answer]
+    /// How long to retry after transient errors [default: 5m, and 20s before the first answer]
     #[arg(long, global = true, value_name = "TIME", value_parser = Trimmed(time), env = "VIKING_EXPORT_RETRY_FOR", hide_env_values = true)]
     pub(crate) retry_for: Option<Duration>,
-    /// Use plain http to other machines as well
+    /// Allow plain http to other machines
     #[arg(long, global = true)]
     pub(crate) allow_http: bool,
     /// Use a VikingDB and TOS inside this process, with the collection `example`
@@ -174,7 +174,7 @@ impl ServiceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub(crate) struct TransferArgs {
-    /// Parts of objects downloaded at once, or `auto` to find how many bring most
+    /// Parts to download at once, or `auto` to find the fastest number
     #[arg(
         short,
         long,
@@ -184,16 +184,16 @@ pub(crate) struct TransferArgs {
         env = "VIKING_EXPORT_JOBS"
     )]
     pub(crate) jobs: Jobs,
-    /// Larger objects are downloaded in parts of this size; a stop loses at most one for each job
+    /// Size of the parts of larger objects; a stop loses at most one per job
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
     pub(crate) part_size: NonZeroU64,
-    /// Bytes a second at most, for example 20MiB
+    /// Maximum bytes per second, for example 20MiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) limit_rate: Option<NonZeroU64>,
-    /// What is compared: `full` reads each file again and compares its MD5
+    /// What to verify; `full` reads each file again and compares its MD5
     #[arg(long, value_name = "HOW", default_value = "normal")]
     pub(crate) verify: VerifyArg,
-    /// How often a request to TOS is repeated at most; left out, --retry-for alone decides
+    /// Maximum retries of a request to TOS [default: limited by --retry-for only]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u8>,
 }
@@ -243,13 +243,13 @@ pub(crate) struct ExportArgs {
     /// Export the rows that satisfy these conditions: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON")]
     pub(crate) filter: Option<String>,
-    /// Where in TOS the export goes; each run gets a folder of its own below
+    /// Where to export to; each run gets its own folder below
     #[arg(long, value_name = "tos://BUCKET/PREFIX", value_parser = text(), env = "VIKING_EXPORT_TO")]
     pub(crate) to: String,
-    /// The files that are written
+    /// The type of the exported files
     #[arg(long, value_name = "TYPE", default_value = "parquet")]
     pub(crate) file_type: FileTypeArg,
-    /// Export these fields only, with --api v2
+    /// Export only these fields, with --api v2
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) output_fields: Vec<String>,
 }
@@ -258,49 +258,49 @@ pub(crate) struct ExportArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Rows")]
 pub(crate) struct RowArgs {
-    /// Only these columns, in the file's order; a name that holds commas is given by itself
+    /// Print only these columns, in the order of the file; a name that contains commas needs its own -c
     #[arg(short, long, value_name = "NAMES")]
     pub(crate) columns: Vec<String>,
-    /// Not these columns
+    /// Leave out these columns
     #[arg(long, value_name = "NAMES")]
     pub(crate) drop: Vec<String>,
-    /// At most this many rows
+    /// Print at most this many rows
     #[arg(short = 'n', long, value_name = "ROWS")]
     pub(crate) limit: Option<u64>,
-    /// Leave out this many rows at the start
+    /// Skip this many rows
     #[arg(long, value_name = "ROWS", default_value_t = 0)]
     pub(crate) offset: u64,
-    /// Lines of JSON objects, one JSON array, or an Arrow IPC stream
+    /// JSON Lines, one JSON array, or an Arrow IPC stream
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     pub(crate) format: Format,
-    /// Top-level lists of floats
+    /// Format of top-level lists of floats
     #[arg(long, value_name = "FORM", default_value = "array")]
     pub(crate) vectors: VectorsArg,
-    /// 64-bit integers; `string` for readers that lose digits beyond 2^53
+    /// Format of 64-bit integers; `string` for readers that lose digits beyond 2^53
     #[arg(long, value_name = "FORM", default_value = "number")]
     pub(crate) int64: NumberOrString,
-    /// NaN and infinities
+    /// Format of NaN and infinities
     #[arg(long, value_name = "FORM", default_value = "null")]
     pub(crate) nonfinite: NonFiniteArg,
-    /// Binary values
+    /// Format of binary values
     #[arg(long, value_name = "FORM", default_value = "base64")]
     pub(crate) binary: BinaryArg,
-    /// Decimals
+    /// Format of decimals
     #[arg(long, value_name = "FORM", default_value = "number")]
     pub(crate) decimal: NumberOrString,
-    /// Top-level nulls
+    /// Whether top-level nulls are printed
     #[arg(long, value_name = "FORM", default_value = "keep")]
     pub(crate) nulls: NullsArg,
-    /// Rows decoded at a time
+    /// Rows to decode at a time
     #[arg(long, value_name = "ROWS", default_value = "100")]
     pub(crate) batch_rows: Option<NonZeroUsize>,
-    /// Threads that decode and encode; all cores if left out. The rows are the same with any number
+    /// Threads for decoding and encoding; the output does not depend on it [default: all cores]
     #[arg(long, value_parser = Trimmed(parsed::<NonZeroUsize>), env = "VIKING_EXPORT_THREADS")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Memory for decoding and printing, for example 256MiB
+    /// Memory budget for decoding and printing, for example 256MiB
     #[arg(long, value_name = "SIZE", value_parser = Trimmed(parsed::<ByteSize>), env = "VIKING_EXPORT_MEMORY", default_value = "64MiB")]
     pub(crate) memory: Option<ByteSize>,
-    /// Go on when a file has other columns than those before it
+    /// Continue when a file has different columns
     #[arg(long)]
     pub(crate) allow_schema_change: bool,
 }
@@ -329,7 +329,7 @@ impl RowArgs {
 
 /// Where rows go.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
+#[command(next_help_heading = "Output file")]
 pub(crate) struct OutputArgs {
     /// Write the rows to this file; - is stdout
     #[arg(short, long, value_name = "FILE")]
@@ -342,10 +342,10 @@ pub(crate) struct OutputArgs {
 /// How a run is carried through, apart from what is in its receipt.
 #[derive(Debug, Args)]
 pub(crate) struct GoingArgs {
-    /// Remove the data files once their rows are printed and proven
+    /// Remove the data files after their rows are printed and proven
     #[arg(long, help_heading = "Run")]
     pub(crate) discard: bool,
-    /// Delete the objects from TOS once their rows are printed and proven
+    /// Delete the objects from TOS after their rows are printed and proven
     #[arg(long, help_heading = "Run")]
     pub(crate) clean: bool,
     /// Create a new task if the run's own failed, was dropped, or was never found
@@ -353,7 +353,7 @@ pub(crate) struct GoingArgs {
     pub(crate) new_task: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
-    /// How far objects are downloaded ahead of the rows that are printed
+    /// How far to download ahead of the printed rows
     #[arg(
         long,
         value_name = "SIZE",
@@ -385,10 +385,10 @@ impl GoingArgs {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Task")]
 pub(crate) struct Patience {
-    /// Give up following the task after this long, for example 90m
+    /// Stop waiting for the task after this long, for example 90m
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
-    /// Warn when the task has not moved for this long
+    /// Warn when the task makes no progress for this long
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     pub(crate) stall: Duration,
 }

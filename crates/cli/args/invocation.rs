@@ -28,7 +28,8 @@ impl Invocation {
             if let (ErrorKind::ValueValidation, Some(path)) =
                 (error.kind(), settings.path_of_values())
             {
-                let text = format!("values that were not typed are those of {}", path.display());
+                let text =
+                    format!("values that are not on the command line come from {}", path.display());
                 Report::plain().hint(&text);
             }
             error.exit()

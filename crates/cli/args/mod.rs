@@ -26,8 +26,8 @@ pub(crate) use values::{ProgressForm, When};
 #[derive(Debug, Parser)]
 #[command(name = "viking-export", version = VERSION, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Keys are read from VOLCENGINE_ACCESS_KEY and VOLCENGINE_SECRET_KEY (and VOLCENGINE_SESSION_TOKEN).\n\
-    Exit codes: 0 done, 2 usage, 3 keys or permission, 4 not found, 5 task failed, 6 task not finished,\n\
+    after_help = "Credentials are read from VOLCENGINE_ACCESS_KEY and VOLCENGINE_SECRET_KEY (and VOLCENGINE_SESSION_TOKEN).\n\
+    Exit codes: 0 done, 2 usage, 3 credentials or permission, 4 not found, 5 task failed, 6 task not finished,\n\
     7 transfer failed, 8 bad data, 9 local disk or output, 130 interrupted, 143 terminated; 1 is a bug on our side."
 )]
 #[command(before_long_help = "Examples:\n  \
@@ -48,23 +48,23 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Export a collection, download it and print its rows
     Run(RunArgs),
-    /// Go on with an interrupted run
+    /// Resume an interrupted run
     Resume(ResumeArgs),
     /// Create the export task and print its id
     Submit(SubmitArgs),
-    /// Follow a task to its end and print where it wrote
+    /// Wait for a task to finish and print where it wrote
     Wait(TaskArgs),
     /// Show a task
     Status(ShowTaskArgs),
     /// List the tasks of a collection
     List(ListArgs),
-    /// Confirm a task that waits for it
+    /// Confirm a task that waits for confirmation
     Confirm(ConfirmArgs),
-    /// End a task on the server
+    /// Cancel a task on the server
     Cancel(CancelArgs),
     /// Download the objects of an export
     Fetch(FetchArgs),
-    /// Print the rows of files, here or in TOS
+    /// Print the rows of local files or of objects in TOS
     Cat(CatArgs),
     /// Show the columns of files
     Schema(FilesArgs),
@@ -72,9 +72,9 @@ pub(crate) enum Command {
     Count(FilesArgs),
     /// Delete the objects of a finished folder from TOS
     Clean(CleanArgs),
-    /// Prove the files of a folder again, without the network
+    /// Compare the files of a folder with its receipt, without the network
     Verify(VerifyArgs),
-    /// Look at keys, clock, services and disk, and say what to do about what is wrong
+    /// Check credentials, clock, services and disk, and suggest fixes
     Doctor(DoctorArgs),
     /// Show the settings and where each comes from
     Config(ConfigArgs),
@@ -91,10 +91,10 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) export: ExportArgs,
-    /// The run folder; a folder of an equal run is gone on with
+    /// The run folder; the folder of an equal run is resumed
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub(crate) dir: Option<PathBuf>,
-    /// Only tell what would be exported, and where to
+    /// Only show what would be exported, and where to
     #[arg(long, help_heading = "Run")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -160,13 +160,13 @@ pub(crate) struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// The page of this verb; of the whole program if left out
+    /// The page of this command; of the whole program if omitted
     pub(crate) verb: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// A collection to look at
+    /// A collection to check
     #[arg(value_parser = text())]
     pub(crate) collection: Option<String>,
     /// Where exports go
@@ -185,7 +185,7 @@ pub(crate) struct CancelArgs {
     /// The task's id
     #[arg(value_parser = text())]
     pub(crate) task: String,
-    /// Only tell what would be done
+    /// Only show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -235,7 +235,7 @@ pub(crate) struct FetchArgs {
     /// The folder for the files
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Only tell how many objects, bytes and rows there are, and whether they fit on the disk
+    /// Only show how many objects, bytes and rows there are, and whether they fit on the disk
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -282,22 +282,22 @@ pub(crate) struct VerifyArgs {
 #[cfg(feature = "embedded")]
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorArgs {
-    /// A folder of collections, each a folder of Parquet files; otherwise the collection `example`
+    /// A folder of collections, each a folder of Parquet files [default: the collection `example`]
     #[arg(long, value_name = "DIR")]
     pub(crate) collections: Option<PathBuf>,
-    /// The port of VikingDB; the system picks one if left out
+    /// The port of VikingDB; chosen by the system if omitted
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// The port of TOS; the system picks one if left out
+    /// The port of TOS; chosen by the system if omitted
     #[arg(long, default_value_t = 0)]
     pub(crate) tos_port: u16,
-    /// What goes wrong, for example tos-cut=2
+    /// A fault to inject, for example tos-cut=2
     #[arg(long, value_name = "SPEC")]
     pub(crate) fault: Vec<viking_emulator::Fault>,
-    /// Milliseconds a task stays in each of its states
+    /// Milliseconds that a task spends in each state
     #[arg(long, value_name = "MS", default_value_t = 100)]
     pub(crate) state_time: u64,
-    /// Rows of each exported object
+    /// Rows per exported object
     #[arg(long, value_name = "ROWS", default_value = "4999")]
     pub(crate) object_rows: NonZeroUsize,
 }

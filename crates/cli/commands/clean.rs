@@ -21,14 +21,14 @@ pub(crate) async fn clean(context: &Context, args: &CleanArgs) -> Outcome<()> {
     let here = compared.map_err(|error| {
         let failure = Failure::from(error);
         let is_proof = failure.cause().is_some_and(|error| error.transfer().is_some());
-        let hint = "nothing was deleted; load it again with the command that made the folder";
+        let hint = "nothing was deleted; download it again with the command that made the folder";
         if is_proof { failure.hint(hint) } else { failure }
     })?;
     let (count, dir) = (deletion.objects().len(), args.dir.display());
     let mut what =
         format!("This deletes {count} objects below {from}; {here} of their files are in {dir}.");
     if here < count {
-        what += " What is deleted and not there is gone.";
+        what += " What is deleted and not here is lost.";
     }
     ask(&context.talk, &what).await?;
     Ok(deletion.delete(&context.session).await?)

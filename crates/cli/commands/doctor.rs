@@ -85,7 +85,7 @@ pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> 
     findings.add("disk", disk(&args.dir))?;
     match findings.failed {
         None => Ok(()),
-        Some(exit) => Err(Failure::say(exit, "something is wrong; the lines above say what to do")),
+        Some(exit) => Err(Failure::say(exit, "a check failed; see the lines above")),
     }
 }
 
@@ -210,7 +210,7 @@ fn disk(dir: &Path) -> Found {
         Ok(None) => Found::Unknown("how much is free cannot be told on this system".to_owned()),
         Ok(Some(free)) if free < FREE_BYTES_MIN => {
             let text = format!("only {} are free", indicatif::HumanBytes(free));
-            let fix = "make room, or take a --dir on another disk";
+            let fix = "free some space, or choose a --dir on another disk";
             Found::Failed(Failure::say(Exit::Local, text).hint(fix))
         }
         Ok(Some(free)) => Found::Ok(format!("{} are free", indicatif::HumanBytes(free))),

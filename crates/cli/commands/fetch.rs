@@ -52,7 +52,7 @@ impl Listener for Watch {
     fn on_event(&self, event: &Event) {
         if matches!(event, Event::Run { .. }) {
             let Self { context, dir, resume } = self;
-            let ways = [format!("what has landed stays in {dir}"), format!("go on: {resume}")];
+            let ways = [format!("downloaded files stay in {dir}"), format!("to resume: {resume}")];
             return context.detach.set(ways.to_vec());
         }
         self.context.report.on_event(event);

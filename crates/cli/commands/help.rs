@@ -78,7 +78,7 @@ pub(crate) fn man(args: &ManArgs) -> Outcome<()> {
 fn verb_of<'a>(command: &'a clap::Command, verb: &str) -> Outcome<&'a clap::Command> {
     command.find_subcommand(verb).ok_or_else(|| {
         let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-        Failure::say(Exit::Usage, format!("there is no verb {verb:?}"))
-            .hint(format!("take one of {}", verbs.join(", ")))
+        Failure::say(Exit::Usage, format!("there is no command {verb:?}"))
+            .hint(format!("choose one of {}", verbs.join(", ")))
     })
 }

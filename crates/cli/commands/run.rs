@@ -140,18 +140,18 @@ impl Watch {
     fn begun(&self, dir: &Path) -> String {
         let dir = self.dir.get_or_init(|| path_to_copy(dir)).clone();
         let resume = self.resume().unwrap_or_default();
-        self.context.detach.set(vec![format!("go on: {resume}")]);
-        format!("the run folder is {dir}; after a stop go on: {resume}")
+        self.context.detach.set(vec![format!("to resume: {resume}")]);
+        format!("the run folder is {dir}; if it stops, resume it with: {resume}")
     }
 
     fn waits(&self, task: &str) {
         let ways = if self.is_embedded {
-            vec!["the embedded service ended as well: start the run anew".to_owned()]
+            vec!["the embedded service has ended as well: start a new run".to_owned()]
         } else {
             vec![
-                format!("task {task} goes on on the server"),
-                format!("go on: {}", self.resume().unwrap_or_default()),
-                format!("end it: {}", self.context.to_copy(&["cancel", task])),
+                format!("task {task} continues on the server"),
+                format!("to resume: {}", self.resume().unwrap_or_default()),
+                format!("to cancel it: {}", self.context.to_copy(&["cancel", task])),
             ]
         };
         self.context.detach.set(ways);
@@ -165,7 +165,7 @@ impl Watch {
             again => format!(", {again} requests repeated"),
         };
         format!(
-            "{} to {} in {:.1} s; footers, decoded and written rows agree, {crc64_compared} CRC-64 compared{again}",
+            "{} to {} in {:.1} s; footers, decoded rows and written rows agree, {crc64_compared} CRC-64 compared{again}",
             text(event),
             self.to,
             self.context.report.elapsed().as_secs_f64()
@@ -197,7 +197,7 @@ impl Listener for Watch {
                 match (event, self.resume()) {
                     (Event::Waiting { task }, _) => self.waits(task),
                     (Event::List { .. }, Some(resume)) => {
-                        self.context.detach.set(vec![format!("go on: {resume}")]);
+                        self.context.detach.set(vec![format!("to resume: {resume}")]);
                     }
                     _ => {}
                 }

@@ -18,7 +18,7 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
     check_stdout()?;
     let export = export(context, &args.export).await?;
     let list = context.to_copy(&["list", &args.export.collection]);
-    context.detach.set(vec![format!("the task may have been created: {list}")]);
+    context.detach.set(vec![format!("the task may have been created; to look for it: {list}")]);
     let task = context.session.submit(&export).await?;
     print_text(&format!("{task}\n"))
 }
@@ -27,9 +27,9 @@ pub(crate) async fn submit(context: &Context, args: &SubmitArgs) -> Outcome<()> 
 pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
     let task = TaskId(args.task.clone());
     context.detach.set(vec![
-        format!("task {task} goes on on the server"),
-        format!("follow it again: {}", context.to_copy(&["wait", &task.0])),
-        format!("end it: {}", context.to_copy(&["cancel", &task.0])),
+        format!("task {task} continues on the server"),
+        format!("to wait for it again: {}", context.to_copy(&["wait", &task.0])),
+        format!("to cancel it: {}", context.to_copy(&["cancel", &task.0])),
     ]);
     let done = context.session.follow(&task, args.patience.options()).await?;
     match done.tos_path {

@@ -69,6 +69,6 @@ fn worst(mut failures: Vec<Failure>, files: usize) -> Option<Failure> {
     let count = failures.len();
     let place = failures.iter().position(|failure| failure.exit == Exit::Data).unwrap_or(0);
     let failure = if failures.is_empty() { return None } else { failures.swap_remove(place) };
-    let hint = "remove those that are named, and run the command again that made the folder";
-    Some(failure.hint(format!("{count} of {files} files are not as they were; {hint}")))
+    let hint = "remove the files named above, and run the command again that made the folder";
+    Some(failure.hint(format!("{count} of {files} files have changed; {hint}")))
 }

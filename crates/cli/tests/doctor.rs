@@ -47,7 +47,7 @@ fn a_sound_set_up_is_ok_from_top_to_bottom() {
 #[test]
 fn eight_broken_set_ups_are_named() {
     let none = Place::new().run(&DOCTOR).fails(3, &[]);
-    assert!(line(&none, "failed  keys of VikingDB").contains("no keys were found"));
+    assert!(line(&none, "failed  keys of VikingDB").contains("no credentials were found"));
     assert!(none.stdout.contains("fix: set VOLCENGINE_ACCESS_KEY"), "{}", none.stdout);
 
     let (_service, mut place) = Service::with_faults(&[]);
@@ -119,7 +119,7 @@ fn keys_come_from_the_files_of_the_vendors_tools() {
     let service = Service::start(&[]);
     let keys = (service.text("access_key"), service.text("secret_key"));
     let place = without_keys(&service);
-    place.run(&["list", "example"]).fails(3, &["no keys were found"]);
+    place.run(&["list", "example"]).fails(3, &["no credentials were found"]);
     write_profile(&place, keys);
     place.run(&["list", "example"]).ok();
     place.run(&["list", "example", "--profile", "work"]).ok();

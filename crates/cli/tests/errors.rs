@@ -54,7 +54,7 @@ fn exit_3_for_keys_and_permission() {
     let (_service, place) = Service::with_faults(&["denied"]);
     place.run(&RUN).fails(3, &["1000002", "permission"]);
     let (_service, place) = Service::with_faults(&["tos-expired"]);
-    place.run(&RUN).fails(3, &["ExpiredToken", "temporary keys"]);
+    place.run(&RUN).fails(3, &["ExpiredToken", "temporary credentials"]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ const VERBS: [&str; 19] = [
 
 /// The part of a verb's help that is its own, not that of every verb.
 fn own_part(help: &str) -> &str {
-    let end = help.find("\nTalk:").unwrap_or(help.len());
+    let end = help.find("\nOutput and logging:").unwrap_or(help.len());
     &help[..end]
 }
 
@@ -43,7 +43,7 @@ fn the_help_of_every_verb_is_as_agreed() {
             (place.run(&[verb, "-h"]).ok().stdout, place.run(&[verb, "--help"]).ok().stdout);
         assert_eq!(long, place.run(&["help", verb]).ok().stdout, "{verb}");
         assert!(
-            short.contains("\nTalk:") && short.contains("\nService:"),
+            short.contains("\nOutput and logging:") && short.contains("\nService:"),
             "{verb}: flags go behind it too"
         );
         assert!(verb == "emulator" || long.starts_with("Examples:\n  "), "{verb}: {long}");

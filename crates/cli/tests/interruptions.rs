@@ -56,7 +56,7 @@ impl Interruption {
             Self::Sigterm => (Some(143), "resume run"),
             Self::Kill9 => (None, ""),
             Self::NoNetwork => (Some(7), ""),
-            Self::ExpiredToken => (Some(3), "temporary keys are over"),
+            Self::ExpiredToken => (Some(3), "temporary credentials have expired"),
         }
     }
 }

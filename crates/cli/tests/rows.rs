@@ -63,7 +63,7 @@ fn sizes_are_checked_like_any_other_option() {
     place.run(&[&cat[..], &["much"]].concat()).fails(2, &["--memory", "much"]);
     let little = place.run(&[&cat[..], &["1KiB"]].concat()).ok();
     assert_eq!(little.stdout.lines().count(), 2);
-    assert!(little.stderr.contains("is more than --memory had room for"), "{}", little.stderr);
+    assert!(little.stderr.contains("is more than --memory allows"), "{}", little.stderr);
     assert_eq!(place.run(&[&cat[..], &["32MB"]].concat()).ok().stderr, "");
 }
 

@@ -17,7 +17,7 @@ fn receipt(place: &Place, dir: &str) -> Value {
 
 /// The words of the last command that a message tells to copy.
 fn copied(said: &str) -> Vec<String> {
-    let command = said.rsplit("go on: viking-export ").next().unwrap();
+    let command = said.rsplit("resume it with: viking-export ").next().unwrap();
     shlex::split(command.lines().next().unwrap()).unwrap()
 }
 

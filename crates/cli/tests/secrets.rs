@@ -137,7 +137,11 @@ fn temporary_keys_of_a_file_are_renewed_during_a_run_and_do_not_show() {
     }
     let ended = crate::program::Ended::from(child.wait_with_output().unwrap()).ok();
     assert_eq!(ended.stdout, example_rows());
-    assert!(ended.stderr.contains("the keys were over and were read again"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the credentials had expired and were read again"),
+        "{}",
+        ended.stderr
+    );
     let receipt: Value =
         serde_json::from_slice(&fs::read(place.path("run/receipt.json")).unwrap()).unwrap();
     assert_eq!(receipt["tries"], 1);

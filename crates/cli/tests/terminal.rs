@@ -250,7 +250,7 @@ fn a_second_signal_leaves_at_once() {
     let mut said = String::new();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
-    assert_eq!(said, "stopping at the end of a line\n");
+    assert_eq!(said, "stopping after the current row\n");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     stderr.read_to_string(&mut said).unwrap();
     let ended = Ended::from(child.wait_with_output().unwrap());

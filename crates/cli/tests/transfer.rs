@@ -21,7 +21,7 @@ fn objects_that_change_meanwhile_are_loaded_as_they_are_then() {
     let (_service, place) = Service::with_faults(&["tos-changed=2"]);
     let run = place.run(&RUN).ok();
     assert_eq!(run.stdout, example_rows());
-    assert!(run.stderr.contains("changed, loading it as it is now"), "{}", run.stderr);
+    assert!(run.stderr.contains("changed; downloading its current version"), "{}", run.stderr);
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn a_shortened_file_is_healed_and_a_file_of_the_users_is_left_alone() {
         fs::write(place.path("run").join(name), &mine).unwrap();
         tos.emulator.put("demo", &format!("x/{name}"), &file).unwrap();
         for _ in 0..2 {
-            place.run(&fetch).fails(2, &[name, "exists already"]);
+            place.run(&fetch).fails(2, &[name, "already exists"]);
             assert!(fs::read_to_string(place.path("run").join(name)).unwrap() == mine);
         }
         fs::remove_file(place.path("run").join(name)).unwrap();

@@ -21,7 +21,7 @@ pub(crate) fn stdout() -> Outcome<File> {
 pub(crate) fn check_stdout() -> Outcome<()> {
     if stdout::was_closed() {
         return Err(Failure::say(Exit::Local, "stdout is closed")
-            .hint("let it go somewhere, or write the rows to a file with -o"));
+            .hint("redirect it, or write the rows to a file with -o"));
     }
     Ok(())
 }

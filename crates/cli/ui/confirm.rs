@@ -12,9 +12,9 @@ pub(crate) async fn ask(talk: &TalkArgs, what: &str) -> Outcome<()> {
         return Ok(());
     }
     if talk.no_input || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::say(Exit::Usage, what).hint("add --yes to do it without being asked"));
+        return Err(Failure::say(Exit::Usage, what).hint("add --yes to do it without a question"));
     }
-    let text = format!("{}\nGo on? [y/N] ", one_line(what));
+    let text = format!("{}\nContinue? [y/N] ", one_line(what));
     // Waiting for an answer must not keep a signal from being heard.
     let asked = tokio::task::spawn_blocking(move || {
         let mut answer = String::new();

@@ -18,7 +18,7 @@ pub(crate) const GRANT_FIX: &str = "most often VikingDB may not write to the buc
     deletions at https://console.volcengine.com/iam/service/attach_role/?ServiceName=vikingdb";
 
 const RATE_LIMITED: &str = "the service limits the rate of calls; try again in a minute";
-const EXPIRED: &str = "the temporary keys are over; get new ones and go on";
+const EXPIRED: &str = "the temporary credentials have expired; get new ones and resume";
 
 /// The failure with its message and its hints as the user of the command line needs them.
 pub(crate) fn complete(failure: Failure, commands: &Commands) -> Failure {
@@ -38,7 +38,7 @@ fn with_resume(failure: Failure, resume: Option<&str>) -> Failure {
     let may_help =
         matches!(failure.exit, Exit::Transfer | Exit::NotFinished | Exit::Denied | Exit::Local);
     if may_help && !failure.hints.iter().any(|hint| hint.contains(resume)) {
-        return failure.hint(format!("go on: {resume}"));
+        return failure.hint(format!("to resume: {resume}"));
     }
     failure
 }
@@ -56,8 +56,8 @@ fn in_flags(error: &Error) -> Option<String> {
             format!("--{option} does not work with --format arrow")
         }
         Error::Request(RequestError::V2Only { option }) => match option {
-            V2Option::OutputFields => "--output-fields is known to --api v2 only".to_owned(),
-            _ => "--project and --resource-id are known to --api v2 only".to_owned(),
+            V2Option::OutputFields => "--output-fields needs --api v2".to_owned(),
+            _ => "--project and --resource-id need --api v2".to_owned(),
         },
         Error::Reader(viking_reader::Error::ParquetOnly { file, option }) => {
             format!("--{option} does not work on the JSON export {file}")
@@ -69,7 +69,7 @@ fn in_flags(error: &Error) -> Option<String> {
 fn hints(error: &Error, commands: &Commands, resume: Option<&str>) -> Vec<String> {
     let one = |hint: &str| vec![hint.to_owned()];
     match error {
-        Error::ChangedTooOften { .. } => one("wait until nobody writes there any more"),
+        Error::ChangedTooOften { .. } => one("wait until nothing is written there any more"),
         Error::Credentials(error) => of_credentials(error).map(one).unwrap_or_default(),
         Error::Download(error) => {
             let mut hints: Vec<String> =
@@ -86,9 +86,9 @@ fn hints(error: &Error, commands: &Commands, resume: Option<&str>) -> Vec<String
         }
         Error::RefusedKeys(keys) => {
             let mut hints =
-                one("the others are complete; rename it in TOS, or load it with another tool");
+                one("the others are complete; rename it in TOS, or download it with another tool");
             if keys.len() > 1 {
-                hints.push(format!("{} more keys cannot be kept either", keys.len() - 1));
+                hints.push(format!("{} more keys cannot be kept", keys.len() - 1));
             }
             hints
         }
@@ -101,7 +101,7 @@ fn hints(error: &Error, commands: &Commands, resume: Option<&str>) -> Vec<String
                     viking_api::ErrorClass::TaskFailed | viking_api::ErrorClass::NotFound
                 )
             {
-                hints.push(format!("with a new task, once that is mended: {resume} --new-task"));
+                hints.push(format!("once that is fixed, with a new task: {resume} --new-task"));
             }
             hints
         }
@@ -131,14 +131,14 @@ fn of_credentials(error: &CredentialsError) -> Option<&'static str> {
 
 fn of_folder(error: &FolderError, commands: &Commands) -> Vec<String> {
     let hint = match error {
-        FolderError::Busy { .. } => "wait for its end, or stop it".to_owned(),
+        FolderError::Busy { .. } => "wait for it to finish, or stop it".to_owned(),
         FolderError::Cleaned { .. } | FolderError::Discarded { .. } => {
-            "start a new run to have the rows again".to_owned()
+            "start a new run to get the rows again".to_owned()
         }
         FolderError::EmbeddedGone { .. } => {
-            "start it anew with `run … --embedded` and another --dir".to_owned()
+            "start a new run with `run … --embedded` and another --dir".to_owned()
         }
-        FolderError::FilesMissing { .. } => "load them again with the same fetch".to_owned(),
+        FolderError::FilesMissing { .. } => "download them again with the same fetch".to_owned(),
         FolderError::NotEmbedded { .. } => "leave out --embedded".to_owned(),
         FolderError::NotFinished { folder, fetched_from, is_partial } => {
             let dir = path_to_copy(folder);
@@ -150,18 +150,18 @@ fn of_folder(error: &FolderError, commands: &Commands) -> Vec<String> {
             format!("finish it first: {way}")
         }
         FolderError::NotListed { folder } => {
-            format!("go on with it: {}", commands.to_copy(&["resume", &path_to_copy(folder)]))
+            format!("to resume: {}", commands.to_copy(&["resume", &path_to_copy(folder)]))
         }
         FolderError::OfFetch { folder, from } => {
             let fetch = commands.to_copy(&["fetch", from, "--dir", &path_to_copy(folder)]);
-            format!("go on with: {fetch}")
+            format!("to continue: {fetch}")
         }
         FolderError::OfAnotherRequest { folder } => format!(
-            "take another --dir, or go on with that one: {}",
+            "choose another --dir, or resume that one: {}",
             commands.to_copy(&["resume", &path_to_copy(folder)])
         ),
         FolderError::Unreadable { .. } => "name the folder that a run or a fetch made".to_owned(),
-        FolderError::Used { .. } => "take an empty or a new folder for --dir".to_owned(),
+        FolderError::Used { .. } => "choose an empty or new folder for --dir".to_owned(),
         _ => return Vec::new(),
     };
     vec![hint]
@@ -169,12 +169,12 @@ fn of_folder(error: &FolderError, commands: &Commands) -> Vec<String> {
 
 fn of_output(error: &OutputError) -> Option<&'static str> {
     Some(match error {
-        OutputError::Busy { .. } => "take another -o",
-        OutputError::Exists { .. } => "take another -o, or add --force to replace it",
-        OutputError::DanglingLink { .. } => "remove it, or take another -o",
-        OutputError::InRunFolder { .. } => "take an -o outside of it",
-        OutputError::MadeMeanwhile { .. } => "move it away and go on, or go on with another -o",
-        OutputError::NameTooLong { .. } => "take a shorter -o",
+        OutputError::Busy { .. } => "choose another -o",
+        OutputError::Exists { .. } => "choose another -o, or add --force to replace it",
+        OutputError::DanglingLink { .. } => "remove it, or choose another -o",
+        OutputError::InRunFolder { .. } => "choose an -o outside of it",
+        OutputError::MadeMeanwhile { .. } => "move it away and resume, or resume with another -o",
+        OutputError::NameTooLong { .. } => "choose a shorter -o",
         OutputError::NotRegular { .. } => "use > for devices and pipes",
         _ => return None,
     })
@@ -182,13 +182,13 @@ fn of_output(error: &OutputError) -> Option<&'static str> {
 
 fn of_request(error: &RequestError) -> Option<&'static str> {
     Some(match error {
-        RequestError::ArrowOption { .. } => "leave it out, or take --format jsonl",
+        RequestError::ArrowOption { .. } => "leave it out, or use --format jsonl",
         RequestError::DestinationUsed { .. } => "export to another place",
         RequestError::NewTaskNotNeeded => "leave out --new-task, or start a new run",
         RequestError::NoObjects { .. } => "check the path, and that the task is done",
-        RequestError::PartialRun => "leave out the one or the other",
+        RequestError::PartialRun => "leave out one or the other",
         RequestError::V2Only { option: V2Option::OutputFields } => {
-            "or leave columns out while printing: -c"
+            "or choose columns while printing: -c"
         }
         _ => return None,
     })
@@ -200,7 +200,7 @@ fn of_task(error: &TaskError, resume: Option<&str>) -> Vec<String> {
             vec!["check --tos-endpoint and --region: they must be those of the bucket".to_owned()]
         }
         (TaskError::Lost { .. }, Some(resume)) => vec![
-            format!("it may show up later: {resume}"),
+            format!("it may show up later; to look again: {resume}"),
             format!("if you are sure that there is none: {resume} --new-task"),
         ],
         _ => Vec::new(),
@@ -218,7 +218,7 @@ fn of_service(error: &viking_api::Error, commands: &Commands) -> Vec<String> {
             format!("look at it, then: {}", commands.to_copy(&["confirm", &task.0]))
         }
         Error::StillRunning { task, .. } => format!(
-            "it goes on on the server; follow it again: {}",
+            "it continues on the server; to wait for it again: {}",
             commands.to_copy(&["wait", &task.0])
         ),
         Error::Unclear { .. } => {
@@ -273,11 +273,11 @@ fn of_transfer(error: &viking_fetch::Error) -> Option<&'static str> {
         Some("AccessDenied") => Some("the key needs permission to list and read the bucket"),
         Some("ExpiredToken" | "InvalidSecurityToken") => Some(EXPIRED),
         Some("RequestTimeTooSkewed") => Some("check the clock of this machine"),
-        Some("NoSuchBucket") => Some("make the bucket, or check its name and --region"),
+        Some("NoSuchBucket") => Some("create the bucket, or check its name and --region"),
         Some("CrossRegionAccessError") => Some("the bucket is in another region; check --region"),
-        _ if is_full(error) => {
-            Some("make room, or take a --dir on another disk, and run the same command again")
-        }
+        _ if is_full(error) => Some(
+            "free some space, or choose a --dir on another disk, and run the same command again",
+        ),
         _ => None,
     }
 }
@@ -329,7 +329,7 @@ mod tests {
             ("1000001", 401, Exit::Denied, "one key pair"),
             ("SignatureDoesNotMatch", 401, Exit::Denied, "--region"),
             ("InvalidTimestamp", 400, Exit::Denied, "clock"),
-            ("ExpiredToken", 403, Exit::Denied, "temporary keys are over"),
+            ("ExpiredToken", 403, Exit::Denied, "temporary credentials have expired"),
             ("1000002", 403, Exit::Denied, "permission"),
             ("AccessDenied", 403, Exit::Denied, "permission"),
             ("1000005", 404, Exit::NotFound, "name of the collection"),

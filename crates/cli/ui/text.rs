@@ -14,39 +14,39 @@ pub(crate) fn text(event: &Event) -> String {
             let rows = rows.map_or("an unknown number of".to_owned(), |rows| rows.to_string());
             format!("collection {collection} has {rows} rows (an estimate)")
         }
-        Event::Compare { files } => format!("comparing {files} files that are here already"),
+        Event::Compare { files } => format!("verifying {files} files that are already here"),
         Event::Confirmed { task } => format!("task {task} confirmed"),
-        Event::Connect { url } => format!("asking VikingDB at {url}"),
+        Event::Connect { url } => format!("connecting to VikingDB at {url}"),
         Event::Done { rows, objects, .. } => format!("{rows} rows of {objects} objects"),
         Event::Fetched { objects, dir } => format!("{objects} objects in {}", dir.display()),
         Event::List { from } => format!("listing {from}"),
         Event::Listed { objects, bytes, skipped } => {
             let empty = match skipped {
                 0 => String::new(),
-                skipped => format!(", {skipped} empty ones left out"),
+                skipped => format!(", {skipped} empty ones skipped"),
             };
             format!("{objects} objects, {}{empty}", HumanBytes(*bytes))
         }
-        Event::Object { name, bytes, .. } => format!("landed {name} ({})", HumanBytes(*bytes)),
+        Event::Object { name, bytes, .. } => format!("downloaded {name} ({})", HumanBytes(*bytes)),
         Event::Progress(progress) => of_progress(progress),
         Event::Read { bytes, requests } => {
             format!("read {} in {requests} requests", HumanBytes(*bytes))
         }
         Event::Resumed { name, bytes, .. } => {
-            format!("{} of {name} are here already", HumanBytes(*bytes))
+            format!("{} of {name} already downloaded", HumanBytes(*bytes))
         }
         Event::ResumedRows { rows } => {
-            format!("{rows} rows are in the output already, going on behind them")
+            format!("{rows} rows are in the output already, continuing after them")
         }
         Event::Run { dir } => format!("the run folder is {}", dir.display()),
-        Event::Stopping => "stopping at the end of a line".to_owned(),
+        Event::Stopping => "stopping after the current row".to_owned(),
         Event::Submit { collection, to } => {
             format!("submitting the export of {collection} to {to}")
         }
         Event::Submitted { task } => format!("task {task} submitted"),
         Event::Task(task) => of_task(task),
         Event::Verified { objects, rows } => {
-            format!("{objects} files with {rows} rows are as the receipt says")
+            format!("{objects} files with {rows} rows match the receipt")
         }
         Event::Waiting { task } => format!("waiting for task {task}"),
         Event::Warning(warning) => of_warning(warning),
@@ -65,7 +65,7 @@ pub(crate) fn of_warning(warning: &Warning) -> String {
             let column =
                 if column.is_empty() { String::new() } else { format!(" in column {column:?}") };
             format!(
-                "{what} of {size}{column} of {file} is more than --memory had room for, and was taken all the same"
+                "{what} of {size}{column} of {file} is more than --memory allows; it was read all the same"
             )
         }
         Warning::TextLike { .. } => format!("{warning}; --binary utf8 prints them as text"),

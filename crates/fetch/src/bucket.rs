@@ -184,7 +184,7 @@ impl Bucket {
             Err(error)
                 if error.refusal().is_some_and(Refusal::is_expired) && self.keys.renew(&used) =>
             {
-                tracing::info!("the keys were over and were read again");
+                tracing::info!("the credentials had expired and were read again");
                 ask().await
             }
             answer => answer,

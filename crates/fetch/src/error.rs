@@ -78,7 +78,7 @@ pub enum Error {
         problem: String,
     },
     /// There is a file already where an object should go.
-    #[error("{} exists already and is not part of this download", path.display())]
+    #[error("{} already exists and is not part of this download", path.display())]
     Exists {
         /// The file.
         path: PathBuf,

@@ -44,7 +44,7 @@ pub enum CredentialsError {
         profile: String,
     },
     /// There are none in any of the places where they are looked for.
-    #[error("no keys were found in the environment, ~/.volcengine/config.json or ~/.volc")]
+    #[error("no credentials were found in the environment, ~/.volcengine/config.json or ~/.volc")]
     NotFound,
     /// A profile of the vendor's command line cannot be used.
     #[error("{}: {problem}", path.display())]
@@ -217,13 +217,13 @@ pub enum OutputError {
         path: PathBuf,
     },
     /// It exists and may not be replaced.
-    #[error("{} exists already", path.display())]
+    #[error("{} already exists", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// It is a link that leads nowhere.
-    #[error("{} is a link that leads nowhere", path.display())]
+    /// It is a dangling symbolic link.
+    #[error("{} is a dangling symbolic link", path.display())]
     DanglingLink {
         /// The link.
         path: PathBuf,
@@ -235,7 +235,7 @@ pub enum OutputError {
         path: PathBuf,
     },
     /// A file of its name appeared while rows were printed.
-    #[error("{} was made meanwhile; the rows are in {}", path.display(), part.display())]
+    #[error("{} was created in the meantime; the rows are in {}", path.display(), part.display())]
     MadeMeanwhile {
         /// The file.
         path: PathBuf,
@@ -249,7 +249,7 @@ pub enum OutputError {
         path: PathBuf,
     },
     /// Its folder does not exist.
-    #[error("{} is no folder, so {} cannot be made", folder.display(), path.display())]
+    #[error("{} is not a folder, so {} cannot be created", folder.display(), path.display())]
     NoFolder {
         /// The folder.
         folder: PathBuf,
@@ -347,7 +347,7 @@ pub enum RequestError {
         option: &'static str,
     },
     /// There are objects already where an export should go.
-    #[error("there are {count} objects below {to} already")]
+    #[error("there are already {count} objects below {to}")]
     DestinationUsed {
         /// How many.
         count: usize,
@@ -382,7 +382,7 @@ pub enum RequestError {
     #[error("files and objects are deleted only when all rows are printed, and some are left out")]
     PartialRun,
     /// V1 of the interface does not know an option.
-    #[error("{option} is known to V2 of the interface only")]
+    #[error("{option} needs version 2 of the interface")]
     V2Only {
         /// The option.
         option: V2Option,
