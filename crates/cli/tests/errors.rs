@@ -64,7 +64,7 @@ fn exit_4_for_what_does_not_exist() {
     place.run(&["status", "nope"]).fails(4, &["1000035"]);
     place
         .run(&["fetch", "tos://nobucket/x", "--dir", "d"])
-        .fails(4, &["NoSuchBucket", "make the bucket"]);
+        .fails(4, &["NoSuchBucket", "create the bucket"]);
     place.run(&["cat", "missing.parquet"]).fails(4, &["missing.parquet"]);
     place.run(&["cat", "*.parquet"]).fails(4, &["*.parquet"]);
 }

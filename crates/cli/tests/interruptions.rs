@@ -68,7 +68,7 @@ fn reach(stage: Stage, place: &Place, stderr: &mut impl BufRead) -> String {
         Stage::Pending => &["waiting for task"],
         // The place is listed before the task is created, too.
         Stage::Listing => &["waiting for task", "listing"],
-        Stage::Downloading | Stage::Printing => &["landed"],
+        Stage::Downloading | Stage::Printing => &["downloaded "],
     };
     let mut said = String::new();
     for words in words {

@@ -85,7 +85,7 @@ fn resume_lists_again_what_was_listed_too_early() {
     assert_eq!(receipt(&place)["objects"].as_array().unwrap().len(), 4, "the last was not shown");
     tos.emulator.set_faults(Vec::new());
     let ended = place.run(&RESUME).ok();
-    assert!(ended.stderr.contains("1 objects are there that were not listed"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 objects are listed that were not there"), "{}", ended.stderr);
     assert!(rows(&place) == example_rows());
     assert_eq!(receipt(&place)["objects"].as_array().unwrap().len(), 5);
 }
@@ -102,7 +102,7 @@ fn objects_that_are_no_longer_listed_are_taken_as_they_landed() {
     // A list without its last two pages, if it is believed, loses rows that are not here.
     tos.emulator.set_faults(vec!["tos-list-short=1".parse().unwrap()]);
     let ended = place.run(&RESUME).ok();
-    assert!(ended.stderr.contains("1 objects are not listed any more"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 objects are no longer listed"), "{}", ended.stderr);
     assert!(rows(&place) == example_rows());
 }
 
@@ -201,7 +201,7 @@ fn an_outage_that_takes_more_than_a_few_attempts_ends_nothing() {
     let mut child = place.command(&run).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
-    while !said.contains("landed") {
+    while !said.contains("downloaded ") {
         assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
     }
     tos.emulator.set_network(false);

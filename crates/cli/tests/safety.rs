@@ -68,7 +68,7 @@ fn two_runs_with_one_output_do_not_mix() {
     let mut child = place.command(&first).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
-    while !said.contains("landed") {
+    while !said.contains("downloaded ") {
         stderr.read_line(&mut said).unwrap();
     }
     let second = [&RUN[..6], &["other", "-o", "rows.jsonl", "-c", "id"]].concat();
@@ -76,7 +76,7 @@ fn two_runs_with_one_output_do_not_mix() {
     let ids = fs::read_to_string(place.path("rows.jsonl")).unwrap();
     stderr.read_to_string(&mut said).unwrap();
     let first = Ended { stderr: said, ..child.wait_with_output().unwrap().into() };
-    first.fails(2, &["rows.jsonl was made meanwhile", "rows.jsonl.2"]);
+    first.fails(2, &["rows.jsonl was created in the meantime", "rows.jsonl.2"]);
     assert!(fs::read_to_string(place.path("rows.jsonl")).unwrap() == ids, "it was replaced");
     assert_eq!(ids.lines().count(), 21_001);
     // With the other one out of the way it is taken up where it was.
@@ -108,11 +108,11 @@ fn a_file_that_was_changed_since_it_landed_is_not_believed() {
     fs::write(&file, &damaged).unwrap();
     let again = place.run(&RUN).ok();
     assert!(again.stdout == example_rows());
-    assert!(again.stderr.contains("it is loaded again"), "{}", again.stderr);
+    assert!(again.stderr.contains("it is downloaded again"), "{}", again.stderr);
     place.run(&["verify", "run"]).ok();
     // Nobody wrote to the files since: nothing is read twice.
     let quiet = place.run(&RUN).ok();
-    assert!(!quiet.stderr.contains("landed"), "{}", quiet.stderr);
+    assert!(!quiet.stderr.contains("downloaded "), "{}", quiet.stderr);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn what_is_wrong_with_an_output_is_said_before_the_export() {
     let (_service, place) = Service::with_faults(&[]);
     let long = "n".repeat(240);
     for (output, code, words) in [
-        ("nowhere/rows.jsonl", 4, "nowhere is no folder"),
+        ("nowhere/rows.jsonl", 4, "nowhere is not a folder"),
         ("run/receipt.json", 2, "in the run folder"),
         ("./run/../run/rows.jsonl", 2, "in the run folder"),
         (long.as_str(), 2, "too long"),

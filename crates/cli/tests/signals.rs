@@ -62,18 +62,19 @@ fn sigterm_while_downloading_keeps_what_has_landed() {
     // Long enough for the signal to come before the last object on a machine that does other things too.
     let service = Service::start(&["--fault", "tos-slow=900"]);
     let place = Place::at(&service);
-    let stopped = stop_at(&place, "landed", Signal::TERM).fails(143, &["terminated", "resume run"]);
+    let stopped =
+        stop_at(&place, "downloaded ", Signal::TERM).fails(143, &["terminated", "resume run"]);
     assert!(stopped.stdout.lines().all(|line| line.ends_with('}')), "whole lines only");
     let resumed = place.run(&["resume", "run"]).ok();
     assert_eq!(resumed.stdout, example_rows());
-    let before = stopped.stderr.matches("landed").count();
-    let after = resumed.stderr.matches("landed").count();
+    let before = stopped.stderr.matches("downloaded ").count();
+    let after = resumed.stderr.matches("downloaded ").count();
     assert!(before >= 1 && before + after <= 5, "{before} + {after} of 5 objects were loaded");
 }
 
 #[test]
 fn kill_9_at_any_step_is_gone_on_with_by_the_same_command() {
-    for words in ["submitting", "submitted", "waiting", "listing", "landed"] {
+    for words in ["submitting", "submitted", "waiting", "listing", "downloaded "] {
         let service = Service::start(&["--fault", "tos-slow=50"]);
         let place = Place::at(&service);
         let killed = stop_at(&place, words, Signal::KILL);
@@ -180,7 +181,7 @@ fn kill_9_again_and_again_loses_only_the_parts_that_were_on_their_way() {
         send(&child, Signal::KILL);
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        resumed += stderr.matches("are here already").count();
+        resumed += stderr.matches("already on the disk").count();
         if child.wait().unwrap().success() {
             break;
         }

@@ -188,7 +188,7 @@ fn a_dumb_terminal_and_a_wish_for_it_get_plain_lines() {
         let run = [&RUN[..], &["-o", "rows.jsonl"], arguments].concat();
         let shown = on_terminal(&place, &run, 80, Stdout::Away).end();
         assert_eq!(shown.code, Some(0), "{}", shown.raw);
-        assert!(shown.raw.contains("landed 0.parquet"), "{}", shown.raw);
+        assert!(shown.raw.contains("downloaded 0.parquet"), "{}", shown.raw);
         assert!(!shown.raw.contains('\u{1b}') && !shown.raw.contains('█'), "{:?}", shown.raw);
     }
 }
@@ -201,7 +201,7 @@ fn who_cancels_is_asked_first_and_may_say_no() {
     let task = task.trim();
     let answer = |text: &str| {
         let mut terminal = on_terminal(&place, &["cancel", task], 80, Stdout::Away);
-        terminal.wait_for("Go on? [y/N]");
+        terminal.wait_for("Continue? [y/N]");
         terminal.type_in(text);
         terminal.end()
     };
@@ -229,7 +229,7 @@ fn ctrl_c_at_a_question_ends_the_program() {
     let place = Place::at(&service);
     let task = place.run(&["submit", "example", "--all", "--to", "tos://demo/x"]).ok().stdout;
     let mut terminal = on_terminal(&place, &["cancel", task.trim()], 80, Stdout::Away);
-    terminal.wait_for("Go on? [y/N]");
+    terminal.wait_for("Continue? [y/N]");
     kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
     let shown = terminal.end();
     assert_eq!(shown.code, Some(130), "{}", shown.raw);

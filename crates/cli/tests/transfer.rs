@@ -233,7 +233,7 @@ fn a_disk_that_fills_up_on_the_way_keeps_what_is_finished() {
         test $(wc -c <small/d/0.json) = 12000000 || exit 96
         exit $code";
     let Some(ended) = run_with_mounts(&place, script) else { return };
-    let ended = ended.fails(9, &["hint: make room", "are here already"]);
+    let ended = ended.fails(9, &["hint: free some space", "already on the disk"]);
     let is_named =
         ["has no room", "No space left"].iter().any(|words| ended.stderr.contains(words));
     assert!(is_named, "{}", ended.stderr);

@@ -33,7 +33,7 @@ pub(crate) fn text(event: &Event) -> String {
             format!("read {} in {requests} requests", HumanBytes(*bytes))
         }
         Event::Resumed { name, bytes, .. } => {
-            format!("{} of {name} already downloaded", HumanBytes(*bytes))
+            format!("{} of {name} are already on the disk", HumanBytes(*bytes))
         }
         Event::ResumedRows { rows } => {
             format!("{rows} rows are in the output already, continuing after them")
