@@ -45,7 +45,7 @@ fn an_object_that_is_written_anew_on_the_way_is_loaded_whole_and_new() {
     }
     let ended: Ended = child.wait_with_output().unwrap().into();
     let ended = ended.ok();
-    assert_eq!(ended.stderr.matches("changed, loading it").count(), 2, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("downloading its current version").count(), 2, "{}", ended.stderr);
     assert!(fs::read(place.path("d/0.json")).unwrap() == bytes(3));
 }
 
@@ -212,7 +212,7 @@ fn a_disk_that_is_too_small_is_noticed_before_anything_is_loaded() {
     let script = "mount -t tmpfs -o size=8m none small && \
                   exec $PROGRAM fetch tos://demo/x --dir small/d";
     let Some(ended) = run_with_mounts(&place, script) else { return };
-    ended.fails(9, &["has no room", "12000000 bytes", "hint: make room"]);
+    ended.fails(9, &["has no room", "12000000 bytes", "hint: free some space"]);
     assert_eq!(tos.emulator.bytes_sent(), 0);
 }
 

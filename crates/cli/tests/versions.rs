@@ -53,7 +53,7 @@ fn rows_of_two_versions_never_meet_in_one_output() {
         }
         tos.emulator.set_faults(Vec::new());
         let ended = place.run(&RESUME).ok();
-        assert!(ended.stderr.contains("the output begins anew"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("the output starts over"), "{}", ended.stderr);
         let rows = fs::read_to_string(place.path("rows.jsonl")).unwrap();
         let wanted = rows_of(&objects, [4, 1, 2, 3, 4]);
         assert!(rows == wanted, "removed: {is_removed}");
@@ -74,7 +74,7 @@ fn what_was_printed_is_kept_where_only_later_objects_changed() {
     tos.emulator.set_faults(Vec::new());
     let ended = place.run(&RESUME).ok();
     assert!(ended.stderr.contains("rows are in the output already"), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("begins anew"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("starts over"), "{}", ended.stderr);
     let rows = fs::read_to_string(place.path("rows.jsonl")).unwrap();
     let wanted = rows_of(&objects, [0, 1, 2, 3, 0]);
     assert!(rows == wanted);
@@ -93,7 +93,7 @@ fn a_damaged_file_beyond_the_lead_with_a_later_one_missing_does_not_hang() {
         fs::remove_file(place.path("run/3.parquet")).unwrap();
         let ended = place.run_or_hang(&["resume", "run", "--ahead", "1KiB"]).ok();
         assert!(ended.stdout == example_rows());
-        assert!(ended.stderr.contains("it is loaded again"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("it is downloaded again"), "{}", ended.stderr);
         place.run(&["verify", "run"]).ok();
     }
 }
@@ -176,8 +176,8 @@ fn what_landed_is_in_the_receipt_at_once_and_is_not_read_again() {
     child.kill().unwrap();
     child.wait().unwrap();
     let ended = place.run(&fetch).ok();
-    let compared = ended.stderr.lines().find(|line| line.starts_with("comparing"));
-    assert!(compared.is_none_or(|line| line.contains("comparing 1 files")), "{}", ended.stderr);
+    let compared = ended.stderr.lines().find(|line| line.starts_with("verifying"));
+    assert!(compared.is_none_or(|line| line.contains("verifying 1 files")), "{}", ended.stderr);
     place.run(&["verify", "run"]).ok();
 }
 
