@@ -74,7 +74,7 @@ pub(crate) async fn export(context: &Context, args: &ExportArgs) -> Outcome<Expo
 pub(crate) fn output(args: &OutputArgs) -> Outcome<RowOutput> {
     match &args.output {
         Some(path) if path != Path::new("-") => Ok(RowOutput::file(path).replacing(args.force)),
-        _ => Ok(RowOutput::writer(stdout()?)),
+        _ => stdout(),
     }
 }
 

@@ -47,6 +47,16 @@ fn rows_for_a_closed_stdout_are_exit_9_and_no_task_is_made() {
     }
 }
 
+/// The run has its folder then, and prints its rows elsewhere later.
+#[test]
+fn a_run_whose_stdout_is_closed_is_resumed() {
+    let (_service, place) = Service::with_faults(&[]);
+    shell(&place, &format!("{RUN} --dir run >&-")).fails(9, &["stdout is closed", "-o"]);
+    place.run(&["verify", "run"]).fails(8, &["lists no objects yet"]);
+    assert_eq!(place.run(&["list", "example"]).ok().stdout, "", "before a task is made");
+    assert!(place.run(&["resume", "run"]).ok().stdout == example_rows());
+}
+
 #[test]
 fn a_reader_of_stderr_that_leaves_ends_nothing() {
     let (_service, place) = Service::with_faults(&[]);

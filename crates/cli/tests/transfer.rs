@@ -45,7 +45,12 @@ fn an_object_that_is_written_anew_on_the_way_is_loaded_whole_and_new() {
     }
     let ended: Ended = child.wait_with_output().unwrap().into();
     let ended = ended.ok();
-    assert_eq!(ended.stderr.matches("downloading its current version").count(), 2, "{}", ended.stderr);
+    assert_eq!(
+        ended.stderr.matches("downloading its current version").count(),
+        2,
+        "{}",
+        ended.stderr
+    );
     assert!(fs::read(place.path("d/0.json")).unwrap() == bytes(3));
 }
 

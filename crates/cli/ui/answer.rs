@@ -3,25 +3,32 @@
 use std::fs::File;
 use std::io::{self, Write};
 
+use viking_export::RowOutput;
+
 use super::failure::{Exit, Failure, Outcome};
 use super::stdout;
+use super::suggest::CLOSED_FIX;
 
 /// Larger than the 64 KiB of a new pipe: fewer switches between the two programs.
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Stdout without the line buffer of the standard library: rows come in large pieces.
-pub(crate) fn stdout() -> Outcome<File> {
-    check_stdout()?;
-    stdout_file().map_err(|error| Failure::local("cannot write to stdout", error))
+const CLOSED: &str = "stdout is closed";
+
+/// Rows to stdout, without the line buffer of the standard library: they come in large pieces.
+pub(crate) fn stdout() -> Outcome<RowOutput> {
+    if stdout::was_closed() {
+        return Ok(RowOutput::unavailable(CLOSED));
+    }
+    let file = stdout_file().map_err(|error| Failure::local("cannot write to stdout", error))?;
+    Ok(RowOutput::writer(file))
 }
 
 /// A stdout that was closed before we began takes no rows. It was replaced by one that takes anything and
 /// keeps nothing.
 pub(crate) fn check_stdout() -> Outcome<()> {
     if stdout::was_closed() {
-        return Err(Failure::say(Exit::Local, "stdout is closed")
-            .hint("redirect it, or write the rows to a file with -o"));
+        return Err(Failure::say(Exit::Local, CLOSED).hint(CLOSED_FIX));
     }
     Ok(())
 }

@@ -17,6 +17,9 @@ pub(crate) const GRANT_FIX: &str = "most often VikingDB may not write to the buc
     https://console.volcengine.com/iam/service/attach_role/?ServiceName=ml_platform and for imports and \
     deletions at https://console.volcengine.com/iam/service/attach_role/?ServiceName=vikingdb";
 
+/// What to do where stdout is closed.
+pub(crate) const CLOSED_FIX: &str = "redirect it, or write the rows to a file with -o";
+
 const RATE_LIMITED: &str = "the service limits the rate of calls; try again in a minute";
 const EXPIRED: &str = "the temporary credentials have expired; get new ones and resume";
 
@@ -176,6 +179,7 @@ fn of_output(error: &OutputError) -> Option<&'static str> {
         OutputError::MadeMeanwhile { .. } => "move it away and resume, or resume with another -o",
         OutputError::NameTooLong { .. } => "choose a shorter -o",
         OutputError::NotRegular { .. } => "use > for devices and pipes",
+        OutputError::Unavailable { .. } => CLOSED_FIX,
         _ => return None,
     })
 }

@@ -262,6 +262,12 @@ pub enum OutputError {
         /// The path.
         path: PathBuf,
     },
+    /// There is nowhere to write to.
+    #[error("{problem}")]
+    Unavailable {
+        /// Why.
+        problem: String,
+    },
 }
 
 /// What the proof of a run or of a folder found to be different. No retry makes it good.

@@ -138,6 +138,7 @@ impl Error {
             Self::Folder(error) => of_folder(error),
             Self::Io { source, .. } => of_io(source),
             Self::Output(OutputError::NoFolder { .. }) => ErrorClass::NotFound,
+            Self::Output(OutputError::Unavailable { .. }) => ErrorClass::Local,
             Self::Output(_) | Self::Pattern(_) => ErrorClass::Usage,
             Self::Reader(error) => of_reader(error),
             Self::Request(error) => match error {

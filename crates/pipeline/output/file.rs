@@ -29,6 +29,7 @@ enum Target {
         path: PathBuf,
         may_replace: bool,
     },
+    Unavailable(String),
 }
 
 impl RowOutput {
@@ -44,6 +45,12 @@ impl RowOutput {
         Self(Target::File { path: path.into(), may_replace: false })
     }
 
+    /// There is nowhere to write to, as where stdout is closed. A run fails with this `problem` once it has a folder,
+    /// before a task is created, and can be resumed with another output.
+    pub fn unavailable(problem: impl Into<String>) -> Self {
+        Self(Target::Unavailable(problem.into()))
+    }
+
     /// Replaces the file if it exists; otherwise that is refused.
     #[must_use]
     pub fn replacing(mut self, replace: bool) -> Self {
@@ -56,7 +63,7 @@ impl RowOutput {
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
-            Target::Writer(_) => None,
+            Target::Writer(_) | Target::Unavailable(_) => None,
             Target::File { path, .. } => Some(path),
         }
     }
@@ -69,6 +76,9 @@ impl RowOutput {
     fn take_writer(&mut self) -> Result<Box<dyn Write + Send>> {
         match &mut self.0 {
             Target::Writer(writer) => writer.take().ok_or(Error::Stale),
+            Target::Unavailable(problem) => {
+                Err(OutputError::Unavailable { problem: problem.clone() }.into())
+            }
             Target::File { .. } => Err(Error::Bug("rows for a file went to a writer".to_owned())),
         }
     }
@@ -85,6 +95,9 @@ impl RowOutput {
 
     /// What is wrong with the output before anything is written.
     fn check(&self) -> Result<()> {
+        if let Target::Unavailable(problem) = &self.0 {
+            return Err(OutputError::Unavailable { problem: problem.clone() }.into());
+        }
         let Some(path) = self.target()? else { return Ok(()) };
         if path.exists() && !path.is_file() {
             return Err(OutputError::NotRegular { path }.into());
@@ -215,7 +228,7 @@ impl Output {
 
     /// What is wrong with the output of a run before anything is done.
     pub(crate) fn check(target: &RowOutput, of: &OutputOfRun<'_>) -> Result<()> {
-        let Some(name) = target.target()? else { return Ok(()) };
+        let Some(name) = target.target()? else { return target.check() };
         let part = of.part(&name);
         let folder = match name.parent() {
             Some(folder) if folder != Path::new("") => folder,

@@ -436,7 +436,7 @@ impl Iterator for BatchReader {
     }
 }
 
-/// A [`BatchReader`] as Arrow's own crates take it: DataFusion, an FFI stream, a bridge to Python.
+/// A [`BatchReader`] as Arrow's own crates take it: `DataFusion`, an FFI stream, a bridge to Python.
 ///
 /// ```
 /// use arrow_array::RecordBatchReader;
