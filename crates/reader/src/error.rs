@@ -201,10 +201,10 @@ pub enum Problem {
     /// A text of the file is none.
     #[error("the text is not valid UTF-8, so the file is damaged or the column is binary")]
     NotUtf8,
-    /// NaN or an infinity under [`NonFinite::Error`].
+    /// NaN or an infinity under [`NonFinite::Error`](crate::NonFinite::Error).
     #[error("the value is NaN or infinite")]
     NonFinite,
-    /// A null inside a vector under [`VectorForm::Base64`].
+    /// A null inside a vector under [`VectorForm::Base64`](crate::VectorForm::Base64).
     #[error("the vector has a null item, which base64 cannot hold")]
     NullInVector,
 }

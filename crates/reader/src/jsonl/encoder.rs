@@ -91,7 +91,7 @@ impl JsonLines {
     }
 
     /// Names of un-annotated binary columns of `batch` that hold only valid UTF-8, and some of it:
-    /// worth a hint at [`BinaryForm::Utf8`].
+    /// worth a hint at [`BinaryForm::Utf8`](crate::BinaryForm::Utf8).
     pub fn text_like_columns(&self, batch: &RecordBatch) -> Vec<String> {
         match bind(&self.columns, self.options, batch) {
             Ok(columns) => Rows { lines: self, columns }.text_like_columns(batch.num_rows()),
