@@ -1,7 +1,7 @@
 //! Every step of a run, as one enum.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -77,6 +77,7 @@ pub enum Event {
         /// Objects.
         objects: usize,
         /// The run folder.
+        #[serde(serialize_with = "displayed")]
         dir: PathBuf,
         /// Objects whose CRC-64 was compared with that of TOS.
         crc64_compared: usize,
@@ -88,6 +89,7 @@ pub enum Event {
         /// Objects.
         objects: usize,
         /// The folder.
+        #[serde(serialize_with = "displayed")]
         dir: PathBuf,
     },
     /// A prefix of TOS is about to be listed.
@@ -140,6 +142,7 @@ pub enum Event {
     /// The run has its folder: from here on it can be resumed.
     Run {
         /// The run folder.
+        #[serde(serialize_with = "displayed")]
         dir: PathBuf,
     },
     /// The program was asked to stop, and stops at the end of a row.
@@ -172,6 +175,11 @@ pub enum Event {
     },
     /// Something may be wrong.
     Warning(Warning),
+}
+
+/// A path as it is shown: JSON holds no other bytes than UTF-8.
+fn displayed<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// How far a download and its printing are.
@@ -434,5 +442,103 @@ impl Serialize for Warning {
         let mut object = serializer.serialize_struct("Warning", 1)?;
         object.serialize_field("message", &self.to_string())?;
         object.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The JSON form is read by others: it may grow, and nothing in it may change.
+    #[test]
+    fn events_have_the_json_form_that_was_agreed_on() {
+        let task = || "t".to_owned();
+        let (from, key, name) = (|| "tos://b/x".to_owned(), || "x/0".to_owned(), || "0".to_owned());
+        let dir = || PathBuf::from("run");
+        let events = [
+            Event::Cancelled { task: task() },
+            Event::Clean { from: from(), objects: 5 },
+            Event::Cleaned { from: from(), deleted: 4, left: 1 },
+            Event::Collection { collection: "c".to_owned(), rows: None },
+            Event::Compare { files: 2 },
+            Event::Confirmed { task: task() },
+            Event::Connect { url: "https://v".to_owned() },
+            Event::Done {
+                rows: 7,
+                objects: 5,
+                dir: dir(),
+                crc64_compared: 3,
+                retries: Retries { vikingdb: 1, tos: 2 },
+            },
+            Event::Fetched { objects: 5, dir: dir() },
+            Event::List { from: from() },
+            Event::Listed { objects: 5, bytes: 100, skipped: 1 },
+            Event::Object { key: key(), name: name(), bytes: 20 },
+            Event::Progress(Progress {
+                objects: 1,
+                objects_total: 5,
+                bytes: 20,
+                bytes_total: 100,
+                rows: 7,
+                is_to_file: true,
+            }),
+            Event::Read { bytes: 20, requests: 2 },
+            Event::Resumed { key: key(), name: name(), bytes: 20 },
+            Event::ResumedRows { rows: 7 },
+            Event::Run { dir: dir() },
+            Event::Stopping,
+            Event::Submit { collection: "c".to_owned(), to: from() },
+            Event::Submitted { task: task() },
+            Event::Task(TaskProgress {
+                task: task(),
+                state: "running".to_owned(),
+                percent: Some(50),
+                scanned: None,
+                matched: Some(7),
+                total: None,
+                ms: 1_500,
+            }),
+            Event::Verified { objects: 5, rows: 7 },
+            Event::Waiting { task: task() },
+            Event::Warning(Warning::NothingDeleted),
+        ];
+        let lines: Vec<String> =
+            events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+        let expected = [
+            r#"{"event":"cancelled","task":"t"}"#,
+            r#"{"event":"clean","from":"tos://b/x","objects":5}"#,
+            r#"{"event":"cleaned","from":"tos://b/x","deleted":4,"left":1}"#,
+            r#"{"event":"collection","collection":"c","rows":null}"#,
+            r#"{"event":"compare","files":2}"#,
+            r#"{"event":"confirmed","task":"t"}"#,
+            r#"{"event":"connect","url":"https://v"}"#,
+            r#"{"event":"done","rows":7,"objects":5,"dir":"run","crc64_compared":3,"retries":{"vikingdb":1,"tos":2}}"#,
+            r#"{"event":"fetched","objects":5,"dir":"run"}"#,
+            r#"{"event":"list","from":"tos://b/x"}"#,
+            r#"{"event":"listed","objects":5,"bytes":100,"skipped":1}"#,
+            r#"{"event":"object","key":"x/0","name":"0","bytes":20}"#,
+            r#"{"event":"progress","objects":1,"objects_total":5,"bytes":20,"bytes_total":100,"rows":7}"#,
+            r#"{"event":"read","bytes":20,"requests":2}"#,
+            r#"{"event":"resumed","key":"x/0","name":"0","bytes":20}"#,
+            r#"{"event":"resumed rows","rows":7}"#,
+            r#"{"event":"run","dir":"run"}"#,
+            r#"{"event":"stopping"}"#,
+            r#"{"event":"submit","collection":"c","to":"tos://b/x"}"#,
+            r#"{"event":"submitted","task":"t"}"#,
+            r#"{"event":"task","task":"t","state":"running","percent":50,"scanned":null,"matched":7,"total":null,"ms":1500}"#,
+            r#"{"event":"verified","objects":5,"rows":7}"#,
+            r#"{"event":"waiting","task":"t"}"#,
+            r#"{"event":"warning","message":"not all rows were printed, so nothing was deleted"}"#,
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_whose_name_is_not_utf8_is_an_event_as_well() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = PathBuf::from(std::ffi::OsStr::from_bytes(b"run\xff"));
+        let line = serde_json::to_string(&Event::Run { dir }).unwrap();
+        assert_eq!(line, "{\"event\":\"run\",\"dir\":\"run\u{fffd}\"}");
     }
 }

@@ -121,6 +121,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let emulator = Emulator::start(Options::new(Collections::folder("none"))).await.unwrap();
+            // A client of our own needs to be told.
+            drop(rustls::crypto::ring::default_provider().install_default());
             let (ready, http) = (emulator.ready(), reqwest::Client::builder().no_proxy().build().unwrap());
             let host = ready.vikingdb.strip_prefix("http://").unwrap().to_owned();
             let query: &[(&str, &str)] =

@@ -69,6 +69,8 @@ impl Server {
         if let Some(emulator) = &self.emulator {
             return emulator.put("demo", key, bytes).unwrap();
         }
+        // Its own client needs to be told.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let store = AmazonS3Builder::new()
             .with_endpoint(self.ready.tos.replace("tos.localhost", "127.0.0.1"))
             .with_virtual_hosted_style_request(false)
