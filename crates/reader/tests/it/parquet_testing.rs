@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use viking_reader::{Error, Input, PrintOptions, Printer};
+use viking_reader::{Error, FileSource, Input, PrintOptions, Printer};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/parquet-testing");
 
@@ -23,9 +23,9 @@ fn print(path: &Path, threads: usize) -> (Vec<u8>, Result<u64, Error>) {
     let options = PrintOptions::default().with_threads(threads.try_into().unwrap());
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options);
-    let outcome = Input::open(path)
-        .and_then(|input| {
-            printer.print(&input, &mut |_| ControlFlow::Continue(()))?;
+    let outcome = FileSource::open(path)
+        .and_then(|source| {
+            printer.print(&Input::new("f", source), &mut |_| ControlFlow::Continue(()))?;
             printer.finish()
         })
         .map(|progress| progress.rows);
