@@ -12,7 +12,7 @@ mod ui;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use viking_export::{Session, Stop};
+use viking_export::{Event, Listener, Session, Warning};
 
 use args::Invocation;
 use context::Context;
@@ -33,9 +33,7 @@ fn main() -> ExitCode {
     };
     let report = Arc::new(Report::new(&invocation.cli.talk));
     log_to_stderr(&invocation.cli.talk);
-    let session = Session::new(invocation.service())
-        .with_listener(Arc::clone(&report) as _)
-        .with_stop(Stop::default());
+    let session = Session::new(invocation.service()).with_listener(Arc::clone(&report) as _);
     let context = Context {
         session,
         report: Arc::clone(&report),
@@ -47,8 +45,7 @@ fn main() -> ExitCode {
     let outcome = process::run(&context, invocation);
     report.clear();
     if let (Some(file), false) = (context.session.service().open_key_file(), tells_of_key_file) {
-        let file = file.display();
-        report.warn(&format!("{file} holds keys and can be read by others: chmod 600 {file}"));
+        report.on_event(&Event::Warning(Warning::OpenKeyFile { file: file.to_owned() }));
     }
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
     let failure = suggest::complete(failure, &context.commands);

@@ -316,6 +316,11 @@ pub enum Warning {
         /// The error.
         problem: String,
     },
+    /// Credentials were taken from a file that other users of this machine can read.
+    OpenKeyFile {
+        /// The file.
+        file: PathBuf,
+    },
     /// The output begins anew, because its rows are of other versions of the objects.
     OutputAnew,
     /// A task has not moved for a while.
@@ -408,6 +413,10 @@ impl fmt::Display for Warning {
             Self::Reload { problem } => write!(f, "{problem}; it is downloaded again"),
             Self::RefusedKey { problem } => write!(f, "{problem}; the others are kept"),
             Self::Again { problem } => write!(f, "{problem}; listing again"),
+            Self::OpenKeyFile { file } => {
+                let file = file.display();
+                write!(f, "{file} holds keys and can be read by others: chmod 600 {file}")
+            }
             Self::OutputAnew => f.write_str(
                 "objects are not what they were when their rows were printed, so the output starts over",
             ),

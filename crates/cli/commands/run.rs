@@ -20,8 +20,8 @@ use crate::ui::text::text;
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
     let (rows, options) = (args.rows.options(), args.going.options());
     let export = export(context, &args.export).await?;
-    context.session.check_run(&export, &rows, &options)?;
     if args.dry_run {
+        context.session.check_run(&export, &rows, &options)?;
         return plan(context, &export).await;
     }
     let output = output(&args.going.output)?;

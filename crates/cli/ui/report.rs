@@ -119,15 +119,6 @@ impl Report {
         }
     }
 
-    /// Says that something may be wrong that is no event of a run.
-    pub(crate) fn warn(&self, text: &str) {
-        if self.form == Form::Json {
-            self.object("warning", json!({"message": text}));
-        } else if !self.quiet {
-            self.line(&format!("{} {}", self.paint("33", "warning:"), one_line(text)));
-        }
-    }
-
     /// Says why the program ends.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.bar.finish_and_clear();
