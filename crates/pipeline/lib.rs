@@ -21,6 +21,9 @@
 pub mod config;
 pub mod error;
 pub mod event;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod input;
 mod output;
 pub mod record;

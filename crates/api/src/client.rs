@@ -1,5 +1,6 @@
 //! [`Client`]: sends signed requests and reads the answers.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::credentials::{CredentialSource, Credentials};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::export::ExportSpec;
-use crate::interface::{Api, Call, Owner, Spelling, has_more};
+use crate::interface::{Api, Call, Owner, Spelling, TASK_STATES, has_more};
 use crate::retry::{Attempts, History, Retry};
 use crate::sign::{self, Scope};
 use crate::task::{Collection, Task, TaskId};
@@ -23,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Tasks behind so many pages of a list are not looked at.
-const PAGES_MAX: u64 = 100;
+const PAGES_MAX: u64 = 500;
 /// How often the list of tasks is searched after an unclear answer. The service may show a task
 /// a moment after it accepted it.
 const ADOPT_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
@@ -200,9 +201,37 @@ impl Client {
         self.read(Call::Task(id), take).await
     }
 
-    /// Lists the tasks of a collection. Entries without an id or a state are left out.
+    /// Lists the export tasks of a collection. Entries without an id or a state are left out.
     pub async fn tasks(&self, collection: &str) -> Result<Vec<Task>, Error> {
-        let mut tasks = Vec::new();
+        let mut tasks = match self.tasks_in(collection, None).await {
+            // The vendor's page calls the state required, the SDK does not.
+            Err(error) if error.is_missing_parameter() => {
+                let mut tasks = Vec::new();
+                for state in TASK_STATES {
+                    tasks.extend(self.tasks_in(collection, Some(state)).await?);
+                }
+                tasks
+            }
+            tasks => tasks?,
+        };
+        // A task is listed twice if it moved meanwhile, to the next page or the next state.
+        let mut seen = HashSet::new();
+        tasks.reverse();
+        tasks.retain(|task| seen.insert(task.id.0.clone()));
+        tasks.reverse();
+        let is_of_it =
+            |task: &Task| task.collection.as_deref().is_none_or(|name| name == collection);
+        tasks.retain(|task| self.owner.resource_id.is_some() || is_of_it(task));
+        Ok(tasks)
+    }
+
+    /// All pages of the list of tasks in one state, or in any.
+    async fn tasks_in(
+        &self,
+        collection: &str,
+        state: Option<&'static str>,
+    ) -> Result<Vec<Task>, Error> {
+        let (mut tasks, mut seen) = (Vec::new(), 0);
         for page in 1..=PAGES_MAX {
             let take = |data: &Value| {
                 let listed = match self.api {
@@ -215,18 +244,18 @@ impl Client {
                     Value::Null => &[],
                     _ => return Err("the list of tasks is not an array"),
                 };
+                let came = listed.len() as u64;
                 let listed = listed.iter().filter_map(|task| self.task_of(task));
-                Ok((listed.collect::<Vec<Task>>(), has_more(data, page)))
+                Ok((listed.collect::<Vec<Task>>(), came, has_more(data, came, seen + came)))
             };
-            let (listed, has_more) = self.read(Call::Tasks(collection, page), take).await?;
+            let call = Call::Tasks { collection, state, page };
+            let (listed, came, has_more) = self.read(call, take).await?;
             tasks.extend(listed);
+            seen += came;
             if self.api == Api::V1 || !has_more {
                 break;
             }
         }
-        let is_of_it =
-            |task: &Task| task.collection.as_deref().is_none_or(|name| name == collection);
-        tasks.retain(|task| self.owner.resource_id.is_some() || is_of_it(task));
         Ok(tasks)
     }
 

@@ -160,6 +160,11 @@ impl Error {
         }
     }
 
+    /// The service wants to be told more.
+    pub(crate) fn is_missing_parameter(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code.starts_with("MissingParameter"))
+    }
+
     /// Something answered with HTTP 200, but not as a service does that works.
     pub(crate) fn is_unusable_answer(&self) -> bool {
         match self {

@@ -12,8 +12,16 @@ use crate::task::TaskId;
 /// The version that V2's control plane is asked for.
 const VERSION: &str = "2025-06-09";
 
-/// Tasks on one page of V2's list; the SDK allows no more.
-const PAGE_TASKS: u64 = 100;
+/// Tasks on one page of V2's list. The SDK allows 100, the vendor's page 1791153 says that 20 are shown at most.
+const PAGE_TASKS: u64 = 20;
+
+/// The type of the tasks that are all we create.
+const EXPORT: &str = "data_export";
+
+/// The states that V2's list is asked for where it wants one, in the order in which a task takes them: a task that
+/// moves on between two requests is in a list that is still to come.
+pub(crate) const TASK_STATES: [&str; 7] =
+    ["init", "queued", "running", "confirm", "confirmed", "done", "fail"];
 
 /// A generation of the interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +66,12 @@ pub(crate) enum Call<'a> {
     Create(&'a ExportSpec),
     Drop(&'a TaskId),
     Task(&'a TaskId),
-    /// The tasks of a collection; in V2 this page of them, from 1.
-    Tasks(&'a str, u64),
+    /// The tasks of a collection; in V2 the export tasks in one state or in any, and this page of them, from 1.
+    Tasks {
+        collection: &'a str,
+        state: Option<&'static str>,
+        page: u64,
+    },
 }
 
 /// A call as one generation spells it.
@@ -102,7 +114,7 @@ fn spell_v1(call: Call<'_>) -> Spelling {
         Call::Create(spec) => ("task/create", "/api/task/create", export_v1(spec)),
         Call::Drop(id) => ("task/drop", "/api/task/drop", json!({"task_id": id.0})),
         Call::Task(id) => ("task/info", "/api/task/info", json!({"task_id": id.0})),
-        Call::Tasks(..) => ("task/list", "/api/task/list", json!({})),
+        Call::Tasks { .. } => ("task/list", "/api/task/list", json!({})),
     };
     // A GET with a body, which is part of the signature: that is the interface.
     let is_get = matches!(call, Call::Collection(_));
@@ -122,7 +134,7 @@ fn export_v1(spec: &ExportSpec) -> Value {
         Rows::All => params["export_all"] = Value::Bool(true),
         Rows::Filtered(filter) => params["filter_conds"] = filter.to_json(),
     }
-    json!({ "task_type": "data_export", "task_params": params })
+    json!({ "task_type": EXPORT, "task_params": params })
 }
 
 fn spell_v2(call: Call<'_>, owner: &Owner) -> Spelling {
@@ -134,8 +146,12 @@ fn spell_v2(call: Call<'_>, owner: &Owner) -> Spelling {
         Call::Create(spec) => ("CreateVikingdbTask", export_v2(spec, owner)),
         Call::Drop(id) => ("DeleteVikingdbTask", json!({"TaskId": id.0})),
         Call::Task(id) => ("GetVikingdbTask", json!({"TaskId": id.0})),
-        Call::Tasks(collection, page) => {
+        Call::Tasks { collection, state, page } => {
             let mut body = collection_v2(collection, owner);
+            body["TaskType"] = EXPORT.into();
+            if let Some(state) = state {
+                body["TaskStatus"] = state.into();
+            }
             body["PageNumber"] = page.into();
             body["PageSize"] = PAGE_TASKS.into();
             ("ListVikingdbTask", body)
@@ -169,14 +185,16 @@ fn export_v2(spec: &ExportSpec, owner: &Owner) -> Value {
         config["OutputFields"] = spec.output_fields.as_slice().into();
     }
     let mut body = collection_v2(&spec.collection, owner);
-    body["TaskType"] = "data_export".into();
+    body["TaskType"] = EXPORT.into();
     body["TaskConfig"] = config;
     body
 }
 
-/// Whether there are pages of V2's list behind this one.
-pub(crate) fn has_more(data: &Value, page: u64) -> bool {
-    data["TotalCount"].as_u64().is_some_and(|total| total > page.saturating_mul(PAGE_TASKS))
+/// Whether there are pages of V2's list behind one that brought `came` tasks, the last of `seen`. A page may hold
+/// fewer than were asked for.
+pub(crate) fn has_more(data: &Value, came: u64, seen: u64) -> bool {
+    let has_more = data["TotalCount"].as_u64().map_or(came >= PAGE_TASKS, |total| total > seen);
+    came > 0 && has_more
 }
 
 #[cfg(test)]
@@ -230,7 +248,9 @@ mod tests {
     #[test]
     fn pages_are_read_to_the_last() {
         let data = |total: u64| json!({"TotalCount": total});
-        assert!(has_more(&data(101), 1) && has_more(&data(201), 2));
-        assert!(!has_more(&data(100), 1) && !has_more(&data(200), 2) && !has_more(&Value::Null, 1));
+        assert!(has_more(&data(21), 20, 20) && has_more(&data(101), 10, 90));
+        assert!(!has_more(&data(20), 20, 20) && !has_more(&data(101), 0, 90));
+        // Without a total a page that is not full is the last one.
+        assert!(has_more(&Value::Null, 20, 20) && !has_more(&Value::Null, 19, 39));
     }
 }

@@ -46,6 +46,9 @@ mod endpoint;
 mod error;
 mod export;
 mod filter;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod interface;
 mod retry;
 pub mod sign;

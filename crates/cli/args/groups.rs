@@ -273,7 +273,7 @@ pub(crate) struct RowArgs {
     /// JSON Lines, one JSON array, or an Arrow IPC stream
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     pub(crate) format: Format,
-    /// Format of top-level lists of floats
+    /// Format of top-level lists of floats; `base64` is little-endian, `base64be` big-endian
     #[arg(long, value_name = "FORM", default_value = "array")]
     pub(crate) vectors: VectorsArg,
     /// Format of 64-bit integers; `string` for readers that lose digits beyond 2^53

@@ -87,7 +87,11 @@ macro_rules! words {
 words!(ApiArg => Api { V1 => V1, V2 => V2 }; V1, V2);
 words!(FileTypeArg => FileType { Json => Json, Parquet => Parquet }; Json, Parquet);
 words!(Format => PrintFormat { Jsonl => JsonLines, Json => JsonArray, Arrow => ArrowStream }; Jsonl, Json, Arrow);
-words!(VectorsArg => Vectors { Array => Array, Base64 => Base64, None => None }; Array, Base64, None);
+words!(
+    VectorsArg =>
+    Vectors { Array => Array, Base64 => Base64, Base64be => Base64Be, None => None };
+    Array, Base64, Base64be, None
+);
 words!(
     NumberOrString =>
     Int64Form { Number => Number, String => String },

@@ -257,6 +257,9 @@ fn rows_can_be_chosen_and_spelled() {
     assert!(row.get("vector").is_none() && row.get("text").is_none() && row.get("tags").is_some());
     let base64: Value = serde_json::from_str(&cat(&["-n", "1", "--vectors", "base64"])).unwrap();
     assert_eq!(base64["vector"].as_str().unwrap().len(), 88, "16 values of 4 bytes");
+    let other: Value = serde_json::from_str(&cat(&["-n", "1", "--vectors", "base64be"])).unwrap();
+    assert_eq!(other["vector"].as_str().unwrap().len(), 88);
+    assert_ne!(other["vector"], base64["vector"], "the bytes of each value the other way round");
     let dropped: Value = serde_json::from_str(&cat(&["-n", "1", "--nulls", "drop"])).unwrap();
     assert!(dropped.get("score").is_none());
     assert!(cat(&["-c", "score", "-n", "10", "--nonfinite", "string"]).contains("\"NaN\""));

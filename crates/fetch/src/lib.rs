@@ -44,6 +44,9 @@ mod download;
 mod durable;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod keys;
 mod limiter;

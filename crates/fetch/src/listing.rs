@@ -323,6 +323,29 @@ fn listing(prefix: &Key, found: Vec<Entry>, reserved: &[String]) -> Listing {
     listing
 }
 
+/// Whether the pages in `text`, parted by zero bytes, become names that stay in a folder, each once.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn is_listed_safely(text: &[u8]) -> bool {
+    let mut listed = Listed::default();
+    for text in text.split(|&byte| byte == 0) {
+        let Ok(text) = std::str::from_utf8(text) else { continue };
+        if let Ok(Answer::ListBucketResult(page)) = quick_xml::de::from_str(text)
+            && listed.take(page).is_err()
+        {
+            listed = Listed::default();
+        }
+    }
+    let Ok(prefix) = parse("a") else { return false };
+    let listing = listing(&prefix, listed.entries.into_values().collect(), &[]);
+    let mut names = HashSet::new();
+    listing.objects.iter().all(|object| {
+        let mut parts = std::path::Path::new(&object.name).components();
+        parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+            && object.size > 0
+            && names.insert(object.name.clone())
+    })
+}
+
 /// As much of a text as tells what it is.
 fn beginning(text: &str) -> String {
     let start: String = text.trim_start().chars().take(60).collect();

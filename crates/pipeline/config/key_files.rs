@@ -57,28 +57,44 @@ pub(super) fn read_profile(
 /// The files of the V1 SDK in `~/.volc`: `credentials` as INI, then `config` as JSON.
 pub(super) fn read_volc() -> Result<Option<CredentialSet>, CredentialsError> {
     let Some(folder) = home().map(|home| home.join(".volc")) else { return Ok(None) };
-    let path = folder.join("credentials");
-    if let Some(text) = read(&path)? {
-        let bad = |problem| CredentialsError::KeyFile { path: path.clone(), problem };
-        let mut ini = configparser::ini::Ini::new();
-        ini.read(text).map_err(|_| bad("it is not a valid INI file"))?;
-        let (access, secret) =
-            (ini.get("default", "access_key_id"), ini.get("default", "secret_access_key"));
-        let (Some(access), Some(secret)) = (access, secret) else {
-            return Err(bad("[default] lacks access_key_id or secret_access_key"));
-        };
-        let origin = path.display().to_string();
-        return found_in(&path, CredentialSet::new(&access, &secret, None, &origin));
+    match read_volc_ini(&folder.join("credentials"))? {
+        None => read_volc_json(&folder.join("config")),
+        found => Ok(found),
     }
-    let path = folder.join("config");
-    let Some(text) = read(&path)? else { return Ok(None) };
-    let bad = |problem| CredentialsError::KeyFile { path: path.clone(), problem };
+}
+
+fn read_volc_ini(path: &Path) -> Result<Option<CredentialSet>, CredentialsError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let bad = |problem| CredentialsError::KeyFile { path: path.to_owned(), problem };
+    let mut ini = configparser::ini::Ini::new();
+    ini.read(text).map_err(|_| bad("it is not a valid INI file"))?;
+    let (access, secret) =
+        (ini.get("default", "access_key_id"), ini.get("default", "secret_access_key"));
+    let (Some(access), Some(secret)) = (access, secret) else {
+        return Err(bad("[default] lacks access_key_id or secret_access_key"));
+    };
+    found_in(path, CredentialSet::new(&access, &secret, None, &path.display().to_string()))
+}
+
+fn read_volc_json(path: &Path) -> Result<Option<CredentialSet>, CredentialsError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let bad = |problem| CredentialsError::KeyFile { path: path.to_owned(), problem };
     let config: Value = serde_json::from_str(&text).map_err(|_| bad("it is not valid JSON"))?;
     let (Some(access), Some(secret)) = (config["ak"].as_str(), config["sk"].as_str()) else {
         return Err(bad("it lacks ak or sk"));
     };
-    let origin = path.display().to_string();
-    found_in(&path, CredentialSet::new(access, secret, None, &origin))
+    found_in(path, CredentialSet::new(access, secret, None, &path.display().to_string()))
+}
+
+/// Reads a file in each of the forms.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(path: &Path) -> [Result<Option<CredentialSet>, CredentialsError>; 4] {
+    [
+        read_profile(path, None),
+        read_profile(path, Some("other")),
+        read_volc_ini(path),
+        read_volc_json(path),
+    ]
 }
 
 fn found_in(path: &Path, found: CredentialSet) -> Result<Option<CredentialSet>, CredentialsError> {

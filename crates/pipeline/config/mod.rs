@@ -7,4 +7,6 @@ mod lookup;
 mod service;
 
 pub use credentials::{CredentialSet, Purpose};
+#[cfg(any(test, fuzzing))]
+pub(crate) use key_files::read_any;
 pub use service::{Address, AddressOverrides, Service};

@@ -159,6 +159,21 @@ impl Checkpoint {
     }
 }
 
+/// Whether an output of so many bytes keeps no more than it has when it is taken up with the checkpoint `noted`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn is_taken_up_safely(length: u64, noted: &[u8]) -> io::Result<bool> {
+    let folder = tempfile::tempdir()?;
+    let (output, part) = (folder.path().join("rows.jsonl"), folder.path().join("rows.jsonl.part"));
+    fs::write(folder.path().join(CHECKPOINT), noted)?;
+    let mut file = File::options().read(true).write(true).create_new(true).open(&part)?;
+    file.set_len(length)?;
+    let mut checkpoint = Checkpoint::new(folder.path(), &output, &RowOptions::default())?;
+    let is_whole = checkpoint.is_whole(&output, &part);
+    checkpoint.take_up(&mut file)?;
+    let kept = file.metadata()?.len();
+    Ok(!is_whole && kept <= length && kept == checkpoint.bytes)
+}
+
 /// The same file has one name, from wherever and however it is named.
 fn spelled_one_way(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;

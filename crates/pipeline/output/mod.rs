@@ -10,6 +10,8 @@ mod stream;
 mod versions;
 
 pub use cat::PrintSummary;
+#[cfg(any(test, fuzzing))]
+pub(crate) use checkpoint::is_taken_up_safely;
 pub use file::RowOutput;
 pub(crate) use file::{Output, OutputOfRun};
 pub(crate) use landing::{LandedFile, Landing};

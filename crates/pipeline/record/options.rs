@@ -20,6 +20,8 @@ pub enum Vectors {
     Array,
     /// Base64 of the little-endian values at their own width.
     Base64,
+    /// Base64 of the big-endian values.
+    Base64Be,
     /// They are not read.
     None,
 }
@@ -196,6 +198,7 @@ impl RowOptions {
         }
         let vectors = match self.vectors {
             Vectors::Base64 => VectorForm::Base64,
+            Vectors::Base64Be => VectorForm::Base64Be,
             Vectors::Array | Vectors::None => VectorForm::Array,
         };
         let json = JsonOptions::default()
@@ -226,6 +229,7 @@ impl RowOptions {
     fn json_option(&self) -> Option<&'static str> {
         let used = [
             (self.vectors == Vectors::Base64, "vectors base64"),
+            (self.vectors == Vectors::Base64Be, "vectors base64be"),
             (self.int64 != Int64Form::default(), "int64"),
             (self.nonfinite != NonFinite::default(), "nonfinite"),
             (self.binary != BinaryForm::default(), "binary"),

@@ -47,6 +47,9 @@ mod decoder;
 mod delta;
 mod error;
 mod footer;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod ipc;
 mod json;

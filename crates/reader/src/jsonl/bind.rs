@@ -50,9 +50,10 @@ impl<'a> Column<'a> {
                 let (spans, child) = bind_spans(array)?;
                 Data::List(spans, Box::new(Self::bind(item, b",", child, options)?))
             }
-            Kind::VectorBase64 => {
+            Kind::VectorBase64(order) => {
                 let (spans, child) = bind_spans(array)?;
-                Data::VectorBase64(spans, Box::new(Self::bind(&Kind::Float, b"", child, options)?))
+                let items = Self::bind(&Kind::Float, b"", child, options)?;
+                Data::VectorBase64(spans, Box::new(items), *order)
             }
             Kind::Struct(members) => {
                 let array = array.as_struct_opt()?;

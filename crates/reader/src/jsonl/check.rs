@@ -14,7 +14,7 @@ fn kind_needs_check(kind: &Kind, options: JsonOptions) -> bool {
     match kind {
         Kind::Binary => options.binary == BinaryForm::Utf8,
         Kind::Float => options.nonfinite == NonFinite::Error,
-        Kind::VectorBase64 => true,
+        Kind::VectorBase64(_) => true,
         Kind::Indexed(child) | Kind::List(child) => kind_needs_check(child, options),
         Kind::Map { key, value } => {
             kind_needs_check(key, options) || kind_needs_check(value, options)
@@ -39,7 +39,7 @@ pub(super) fn problem(column: &Column<'_>, row: usize, options: JsonOptions) -> 
         Data::Bytes(bytes, BinaryForm::Utf8) => {
             std::str::from_utf8(bytes.value(row)).is_err().then_some(Problem::InvalidUtf8)
         }
-        Data::VectorBase64(spans, items) => {
+        Data::VectorBase64(spans, items, _) => {
             spans.of(row).any(|item| items.is_null(item)).then_some(Problem::NullInVector)
         }
         Data::Indexed(index, values) => problem(values, index[row], options),

@@ -10,6 +10,7 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::TimeUnit;
 
+use super::kernel::binary::ByteOrder;
 use super::kernel::cell::{CELLS, Cells, Line};
 use super::kernel::{binary, decimal, float, float32, float64, int, text, time};
 use super::options::{BinaryForm, Counts, DecimalForm, Int64Form, NonFinite, Nulls};
@@ -56,7 +57,7 @@ pub(super) enum Data<'a> {
     U32(&'a [u32]),
     U64(&'a [u64], Int64Form),
     Uuid(&'a FixedSizeBinaryArray),
-    VectorBase64(Spans<'a>, Box<Column<'a>>),
+    VectorBase64(Spans<'a>, Box<Column<'a>>, ByteOrder),
 }
 
 pub(super) enum Text<'a> {
@@ -170,7 +171,7 @@ impl Column<'_> {
             Data::List(spans, items) | Data::Map(spans, _, items) => {
                 spans.of(row).map(|item| items.likely_bytes(item) + 1).sum()
             }
-            Data::VectorBase64(spans, _) => spans.of(row).len() * 8,
+            Data::VectorBase64(spans, ..) => spans.of(row).len() * 8,
             Data::Struct(members) => members.iter().map(|member| member.likely_bytes(row)).sum(),
             Data::Indexed(index, values) => values.likely_bytes(index[row]),
             _ => 8,
@@ -261,7 +262,9 @@ impl Column<'_> {
             Data::U32(values) => int::write_unsigned(values[row], Int64Form::Number, out),
             Data::U64(values, form) => int::write_unsigned(values[row], *form, out),
             Data::Uuid(array) => binary::write_uuid(array.value(row), out),
-            Data::VectorBase64(spans, items) => write_vector(spans.of(row), &items.data, out),
+            Data::VectorBase64(spans, items, order) => {
+                write_vector(spans.of(row), &items.data, *order, out);
+            }
             Data::Indexed(..) | Data::List(..) | Data::Map(..) | Data::Null | Data::Struct(_) => {
                 out.extend_from_slice(b"null");
             }
@@ -370,17 +373,20 @@ fn write_key(keys: &mut Column<'_>, entry: usize, line: &mut Line<'_>, counts: &
     }
 }
 
-fn write_vector(span: Range<usize>, items: &Data<'_>, out: &mut Vec<u8>) {
+fn write_vector(span: Range<usize>, items: &Data<'_>, order: ByteOrder, out: &mut Vec<u8>) {
+    macro_rules! write {
+        ($values:expr) => {{
+            let values = $values[span].iter();
+            match order {
+                ByteOrder::Little => binary::write_vector(values.map(|v| v.to_le_bytes()), out),
+                ByteOrder::Big => binary::write_vector(values.map(|v| v.to_be_bytes()), out),
+            }
+        }};
+    }
     match items {
-        Data::F16(values, _) => {
-            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
-        }
-        Data::F32(values, ..) => {
-            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
-        }
-        Data::F64(values, _) => {
-            binary::write_vector(values[span].iter().map(|value| value.to_le_bytes()), out);
-        }
+        Data::F16(values, _) => write!(values),
+        Data::F32(values, ..) => write!(values),
+        Data::F64(values, _) => write!(values),
         _ => out.extend_from_slice(b"null"),
     }
 }

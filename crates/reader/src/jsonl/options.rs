@@ -90,8 +90,11 @@ pub enum VectorForm {
     /// A JSON array.
     #[default]
     Array,
-    /// Base64 of the little-endian values at their own width; a null item is an error.
+    /// Base64 of the little-endian values at their own width; a null item is an error. `OpenSearch` and VikingDB take
+    /// vectors so.
     Base64,
+    /// The same of the big-endian values, as Elasticsearch takes them from 9.3 on.
+    Base64Be,
 }
 
 /// The choices of the output contract.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 
+use super::kernel::binary::ByteOrder;
 use super::kernel::text;
 use super::options::{JsonOptions, VectorForm};
 use crate::error::{Error, Problem, ValueError};
@@ -63,8 +64,8 @@ pub(super) enum Kind {
         utc: bool,
     },
     Uuid,
-    /// A top-level list of floats printed as base64.
-    VectorBase64,
+    /// A top-level list of floats printed as base64 of their bytes.
+    VectorBase64(ByteOrder),
 }
 
 /// Plans every column of `schema`; `file` names it in errors.
@@ -76,9 +77,15 @@ pub(super) fn columns(
     let planner = Planner { file };
     planner.distinct(schema.fields(), "")?;
     let plans = schema.fields().iter().map(|field| {
-        let as_base64 = options.vectors == VectorForm::Base64 && is_vector(field.data_type());
-        let kind =
-            if as_base64 { Kind::VectorBase64 } else { planner.field(field, field.name())? };
+        let order = match options.vectors {
+            VectorForm::Array => None,
+            VectorForm::Base64 => Some(ByteOrder::Little),
+            VectorForm::Base64Be => Some(ByteOrder::Big),
+        };
+        let kind = match order.filter(|_| is_vector(field.data_type())) {
+            Some(order) => Kind::VectorBase64(order),
+            None => planner.field(field, field.name())?,
+        };
         Ok(ColumnPlan { name: field.name().clone(), key: key(field.name()), kind })
     });
     plans.collect()

@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn vectors_as_base64_agree_with_the_oracle(width in 0..70_usize, rows in 0..6_usize, seed: u64, double: bool) {
+    fn vectors_as_base64_agree_with_the_oracle(width in 0..70_usize, rows in 0..6_usize, seed: u64, double: bool, big: bool) {
         let mut random = Random(seed);
         let kind = if double { DataType::Float64 } else { DataType::Float32 };
         let values = arrow_select::filter::filter(
@@ -102,7 +102,8 @@ proptest! {
         let offsets = arrow_buffer::OffsetBuffer::from_lengths(vec![width; rows]);
         let list = ListArray::new(item, offsets, values, None);
         let batch = RecordBatch::try_from_iter([("v", Arc::new(list) as ArrayRef)]).unwrap();
-        let options = JsonOptions::default().with_vectors(VectorForm::Base64);
+        let form = if big { VectorForm::Base64Be } else { VectorForm::Base64 };
+        let options = JsonOptions::default().with_vectors(form);
         prop_assert_eq!(encode(&batch, &options), oracle::lines(&batch, &options));
     }
 }
@@ -314,6 +315,21 @@ fn forbidden_values_name_their_row_and_write_nothing() {
     let batch = RecordBatch::try_from_iter([("v", Arc::new(vectors) as ArrayRef)]).unwrap();
     let options = JsonOptions::default().with_vectors(VectorForm::Base64);
     assert_eq!(refusal(&batch, options), (Problem::NullInVector, 1, "v".to_owned(), 0));
+}
+
+#[test]
+fn vectors_as_base64_are_of_either_byte_order() {
+    let vectors = ListArray::from_iter_primitive::<arrow_array::types::Float32Type, _, _>(vec![
+        Some(vec![Some(1.0), Some(-2.0)]),
+    ]);
+    let batch = RecordBatch::try_from_iter([("v", Arc::new(vectors) as ArrayRef)]).unwrap();
+    // 1.0 is 3f800000 and -2.0 is c0000000.
+    for (form, text) in
+        [(VectorForm::Base64, "AACAPwAAAMA="), (VectorForm::Base64Be, "P4AAAMAAAAA=")]
+    {
+        let lines = encode(&batch, &JsonOptions::default().with_vectors(form));
+        assert_eq!(lines, format!("{{\"v\":\"{text}\"}}\n"));
+    }
 }
 
 #[test]

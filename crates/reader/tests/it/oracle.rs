@@ -46,7 +46,7 @@ fn vector_base64(array: &ArrayRef, row: usize, options: &JsonOptions) -> Option<
         return None;
     }
     let items = items(array, row).filter(|items| items.data_type().is_floating())?;
-    let bytes: Vec<u8> = match items.data_type() {
+    let mut bytes: Vec<u8> = match items.data_type() {
         DataType::Float16 => items
             .as_primitive::<Float16Type>()
             .values()
@@ -66,6 +66,10 @@ fn vector_base64(array: &ArrayRef, row: usize, options: &JsonOptions) -> Option<
             .flat_map(|item| item.to_le_bytes())
             .collect(),
     };
+    if options.vectors == VectorForm::Base64Be {
+        let width = items.data_type().primitive_width().unwrap();
+        bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    }
     Some(format!("\"{}\"", base64(&bytes)))
 }
 

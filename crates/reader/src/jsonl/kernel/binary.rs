@@ -35,7 +35,14 @@ pub(crate) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends the base64 of the little-endian bytes of a vector's values.
+/// Which byte of a value comes first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// Appends the base64 of the bytes of a vector's values.
 pub(crate) fn write_vector<const N: usize>(
     values: impl Iterator<Item = [u8; N]>,
     out: &mut Vec<u8>,
