@@ -75,7 +75,7 @@ def text_seeds():
     page = ("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>t"
             "</NextContinuationToken><Contents><Key>a/1+%C3%A9.parquet</Key><Size>7</Size><ETag>e</ETag></Contents>"
             "</ListBucketResult>\0<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a/b/2.json</Key>"
-            "<Size>8</Size></Contents><Contents><Key>a/../x</Key><Size>1</Size></Contents></ListBucketResult>")
+            "<Size>8</Size></Contents><Contents><Key>a/../x</Key><Size>1</Size></Contents><Contents><Key>a/empty</Key><Size>0</Size></Contents></ListBucketResult>")
     keep("listing", "pages", page)
     keep("listing", "error", "<Error><Code>SlowDown</Code><Message>m</Message></Error>")
 
