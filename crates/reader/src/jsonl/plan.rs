@@ -76,12 +76,12 @@ pub(super) fn columns(
 ) -> Result<Vec<ColumnPlan>, Error> {
     let planner = Planner { file };
     planner.distinct(schema.fields(), "")?;
+    let order = match options.vectors {
+        VectorForm::Array => None,
+        VectorForm::Base64 => Some(ByteOrder::Little),
+        VectorForm::Base64Be => Some(ByteOrder::Big),
+    };
     let plans = schema.fields().iter().map(|field| {
-        let order = match options.vectors {
-            VectorForm::Array => None,
-            VectorForm::Base64 => Some(ByteOrder::Little),
-            VectorForm::Base64Be => Some(ByteOrder::Big),
-        };
         let kind = match order.filter(|_| is_vector(field.data_type())) {
             Some(order) => Kind::VectorBase64(order),
             None => planner.field(field, field.name())?,
