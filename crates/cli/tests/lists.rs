@@ -91,6 +91,23 @@ fn resume_lists_again_what_was_listed_too_early() {
 }
 
 #[test]
+fn a_list_that_was_short_is_noticed_by_the_rows_and_asked_for_again() {
+    // The first list is that of the place before the task.
+    let (_service, place) = Service::with_faults(&["tos-list-short=2"]);
+    let late = "1 objects were listed only after the rows of the others were printed";
+    let ended = place.run(&RUN[..7]).fails(8, &[late, "resume"]);
+    assert!(ended.stdout.lines().count() < 21_001);
+    place.run(&RESUME).ok();
+    assert!(rows(&place) == example_rows());
+
+    let (_service, place) = Service::with_faults(&["tos-list-short=2"]);
+    let ended = place.run(&RUN).ok();
+    assert!(ended.stderr.contains("1 objects are listed that were not there"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("its count is an estimate"), "{}", ended.stderr);
+    assert!(rows(&place) == example_rows());
+}
+
+#[test]
 fn objects_that_are_no_longer_listed_are_taken_as_they_landed() {
     let tos = Tos::serving(example().parent().unwrap(), &["tos-slow=300"]);
     let place = tos.place();

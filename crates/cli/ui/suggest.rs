@@ -82,7 +82,9 @@ fn hints(error: &Error, commands: &Commands, resume: Option<&str>) -> Vec<String
         }
         Error::Folder(error) => of_folder(error, commands),
         Error::Output(error) => of_output(error).map(one).unwrap_or_default(),
-        Error::Proof(ProofError::Version { .. }) => one("resume the run"),
+        Error::Proof(ProofError::Version { .. } | ProofError::ListedLate { .. }) => {
+            one("resume the run")
+        }
         Error::Reader(cause) => {
             let hint = error.transfer().and_then(of_transfer).or_else(|| of_reader(cause));
             hint.map(one).unwrap_or_default()

@@ -284,6 +284,12 @@ pub enum ProofError {
         /// What the row groups have.
         rows: u64,
     },
+    /// Objects were listed only after the rows of the others had left.
+    #[error("{objects} objects were listed only after the rows of the others were printed")]
+    ListedLate {
+        /// How many.
+        objects: usize,
+    },
     /// The file of an object is not there.
     #[error("{} is not there", path.display())]
     Missing {

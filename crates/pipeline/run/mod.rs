@@ -26,7 +26,7 @@ pub use options::{Patience, RunOptions, TransferOptions};
 pub use verify::VerifiedFile;
 
 use crate::config::{Address, Service};
-use crate::error::{Error, ErrorClass, FolderError, RequestError, Result, TaskError};
+use crate::error::{Error, ErrorClass, FolderError, ProofError, RequestError, Result, TaskError};
 use crate::event::{Event, Warning};
 use crate::input::{Listed, list};
 use crate::output::{Landing, Output, OutputOfRun, Printed, RowOutput, print};
@@ -207,7 +207,6 @@ fn refused(refusal: Refusal, run: &RunFolder) -> Error {
 impl Run<'_> {
     async fn step_through(&mut self, steps: &mut Steps, output: &mut RowOutput) -> Result<()> {
         let mut printed = None;
-        let mut proven_rows = 0;
         loop {
             let missing = || Error::Bug("a step came before the rows were printed".to_owned());
             let answer = match steps.step() {
@@ -221,6 +220,7 @@ impl Run<'_> {
                 }
                 Step::Print { anew } => match self.print(output, anew).await {
                     Ok(now) => {
+                        proof::warn(self.session, &now);
                         let is_cut_short = now.is_cut_short;
                         printed = Some(now);
                         let has_refused = !self.folder.refused.is_empty();
@@ -232,57 +232,76 @@ impl Run<'_> {
                     }
                     Err(error) => return Err(error),
                 },
+                Step::ListMissing => {
+                    printed.as_mut().ok_or_else(missing)?.output.keep()?;
+                    let answer = self.list_missing(output).await?;
+                    // The file of the output is taken up again.
+                    printed.take_if(|_| answer == Answer::New);
+                    answer
+                }
                 Step::RefuseKeys => {
                     self.folder.save()?;
                     return Err(Error::RefusedKeys(self.folder.refused.clone()));
                 }
-                Step::Keep => {
-                    proof::warn(self.session, printed.as_ref().ok_or_else(missing)?);
-                    proof::note_rows(self.folder, printed.as_ref().ok_or_else(missing)?);
-                    if self.options.delete_objects || self.options.discard_files {
-                        self.session.warn(Warning::NothingDeleted);
-                    }
-                    self.folder.save()?;
-                    Answer::Done
-                }
-                Step::NamePartial => {
-                    let printed = printed.as_mut().ok_or_else(missing)?;
-                    proof::warn(self.session, printed);
-                    proof::note_rows(self.folder, printed);
-                    printed.output.finish(printed.rows)?;
-                    printed.output.forget();
-                    self.folder.save()?;
-                    Answer::Done
-                }
-                Step::Prove => {
-                    let printed = printed.as_mut().ok_or_else(missing)?;
-                    proof::warn(self.session, printed);
-                    proven_rows = proof::prove(self.session, self.folder, printed)?;
-                    printed.output.finish(proven_rows)?;
-                    Answer::Done
-                }
-                Step::NoteProof => {
-                    proof::note(self.folder, proven_rows, printed.as_ref().ok_or_else(missing)?)?;
-                    Answer::Done
-                }
-                Step::DeleteObjects => {
-                    delete::delete_proven(self.session, self.folder, &self.bucket).await?;
-                    Answer::Done
-                }
-                Step::DiscardFiles => {
-                    self.folder.discard()?;
-                    Answer::Done
-                }
-                Step::ForgetOutput => {
-                    let printed = printed.as_ref().ok_or_else(missing)?;
-                    printed.output.forget();
-                    proof::tell_done(self.session, self.folder, printed);
-                    Answer::Done
-                }
                 Step::GiveUp => return Err(Error::Stale),
                 Step::End => return Ok(()),
+                step => self.conclude(step, printed.as_mut().ok_or_else(missing)?).await?,
             };
             steps.answer(answer);
+        }
+    }
+
+    /// Does a step that comes after all rows are printed.
+    async fn conclude(&mut self, step: Step, printed: &mut Printed) -> Result<Answer> {
+        match step {
+            Step::Keep => {
+                proof::note_rows(self.folder, printed);
+                if self.options.delete_objects || self.options.discard_files {
+                    self.session.warn(Warning::NothingDeleted);
+                }
+                self.folder.save()?;
+            }
+            Step::NamePartial => {
+                proof::note_rows(self.folder, printed);
+                printed.output.finish(printed.rows)?;
+                printed.output.forget();
+                self.folder.save()?;
+            }
+            Step::Prove => {
+                proof::prove(self.folder, printed)?;
+                if self.folder.receipt.matched.is_some_and(|matched| printed.rows < matched) {
+                    return Ok(Answer::TooFew);
+                }
+            }
+            Step::NameOutput => {
+                proof::warn_of_count(self.session, self.folder, printed.rows);
+                printed.output.finish(printed.rows)?;
+            }
+            Step::NoteProof => proof::note(self.folder, printed)?,
+            Step::DeleteObjects => {
+                delete::delete_proven(self.session, self.folder, &self.bucket).await?;
+            }
+            Step::DiscardFiles => self.folder.discard()?,
+            Step::ForgetOutput => {
+                printed.output.forget();
+                proof::tell_done(self.session, self.folder, printed);
+            }
+            other => return Err(Error::Bug(format!("{other:?} is not a step of the end"))),
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Lists once more after fewer rows came than the service counted.
+    async fn list_missing(&mut self, output: &RowOutput) -> Result<Answer> {
+        let objects = self.list_again().await?;
+        if !self.folder.refused.is_empty() {
+            return Err(Error::RefusedKeys(self.folder.refused.clone()));
+        }
+        match objects {
+            0 => Ok(Answer::Done),
+            // What is printed has left, and the new rows may belong between it.
+            _ if output.path().is_none() => Err(ProofError::ListedLate { objects }.into()),
+            _ => Ok(Answer::New),
         }
     }
 
@@ -313,8 +332,8 @@ impl Run<'_> {
         self.folder.save()
     }
 
-    /// Lists once more, and tells what is another than before.
-    async fn list_again(&mut self) -> Result<()> {
+    /// Lists once more, and tells what is another than before; returns how many objects are new.
+    async fn list_again(&mut self) -> Result<usize> {
         let listed = list(self.bucket.open()?, &self.spec.to, self.session.listener()).await?;
         let Listed { objects, refused } = listed;
         self.folder.refused = refused;
@@ -326,7 +345,8 @@ impl Run<'_> {
             self.session.warn(Warning::ObjectsGone { objects: gone });
         }
         self.folder.receipt.listed = Some(now());
-        self.folder.save()
+        self.folder.save()?;
+        Ok(new)
     }
 
     /// Downloads and prints, and keeps in the receipt what is known then.

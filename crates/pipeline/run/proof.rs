@@ -22,7 +22,7 @@ pub(super) fn note_rows(folder: &mut RunFolder, printed: &Printed) {
 }
 
 /// Compares the rows of all objects. What was counted is saved, above all if it differs.
-pub(super) fn prove(session: &Session, folder: &mut RunFolder, printed: &Printed) -> Result<u64> {
+pub(super) fn prove(folder: &mut RunFolder, printed: &Printed) -> Result<()> {
     note_rows(folder, printed);
     let objects: Vec<&mut ObjectRecord> = folder.receipt.objects.iter_mut().flatten().collect();
     let begun = printed.output.versions().begun();
@@ -42,15 +42,19 @@ pub(super) fn prove(session: &Session, folder: &mut RunFolder, printed: &Printed
     if rows != printed.rows {
         return Err(ProofError::RowsPrinted { rows, printed: printed.rows }.into());
     }
+    Ok(())
+}
+
+/// Warns where the service counted another number of rows.
+pub(super) fn warn_of_count(session: &Session, folder: &RunFolder, rows: u64) {
     if let Some(matched) = folder.receipt.matched.filter(|&matched| matched != rows) {
         session.warn(Warning::MatchedRows { matched, rows });
     }
-    Ok(rows)
 }
 
 /// Saves that the run is proven.
-pub(super) fn note(folder: &mut RunFolder, rows: u64, printed: &Printed) -> Result<()> {
-    folder.receipt.finished = Some(Finished::now(Some(rows), Some(printed.rows)));
+pub(super) fn note(folder: &mut RunFolder, printed: &Printed) -> Result<()> {
+    folder.receipt.finished = Some(Finished::now(Some(printed.rows), Some(printed.rows)));
     folder.save()
 }
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libc::{c_char, c_int, c_long, c_void, mode_t, off64_t, size_t, ssize_t};
+use memchr::memmem;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -154,8 +155,8 @@ impl Disk {
     }
 
     /// The process has ended, and none of its threads is left; what a crash leaves is what the next one finds.
-    /// Tells how many changes it made, and whether it died.
-    pub(crate) fn end(&self) -> (u64, bool) {
+    /// Tells whether it died.
+    pub(crate) fn end(&self) -> bool {
         let mut state = self.shared.state.lock();
         if state.is_dead {
             match state.trouble {
@@ -168,9 +169,8 @@ impl Disk {
                 _ => {}
             }
         }
-        let is_dead = state.is_dead;
-        (state.is_dead, state.trouble) = (false, None);
-        (state.changes, is_dead)
+        state.trouble = None;
+        std::mem::take(&mut state.is_dead)
     }
 }
 
@@ -354,11 +354,11 @@ fn open_of(fd: c_int) -> Option<Open> {
 /// As for the functions of the C library, `path` is a text that ends with a zero.
 unsafe fn place(path: *const c_char) -> Option<(Arc<Shared>, PathBuf)> {
     // SAFETY: the caller has promised it.
-    let path = unsafe { CStr::from_ptr(path) };
-    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
-    if INSIDE.get() || !path.is_absolute() {
+    let path = unsafe { CStr::from_ptr(path) }.to_bytes();
+    if INSIDE.get() || memmem::find(path, PREFIX.as_bytes()).is_none() {
         return None;
     }
+    let path = Path::new(OsStr::from_bytes(path));
     let disks = DISKS.read();
     let disk = disks.iter().find(|disk| path.starts_with(&disk.root))?;
     Some((Arc::clone(disk), path.to_owned()))
