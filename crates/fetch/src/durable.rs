@@ -22,10 +22,15 @@ pub fn replace_durably(path: &Path, part: &Path, bytes: &[u8]) -> io::Result<()>
 
 /// Makes a folder and those above it that are missing, with their names on the disk.
 pub fn create_folder_durably(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
     let above = parent(path);
+    if path.is_dir() {
+        // Who made it may have been killed before its name was on the disk.
+        return match sync_folder(above) {
+            // A folder may be entered that cannot be opened.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        };
+    }
     create_folder_durably(above)?;
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
