@@ -361,6 +361,8 @@ impl StateMachineTest for World {
                     let mut bytes = fs::read(&path).unwrap();
                     let middle = bytes.len() / 2;
                     bytes[middle] ^= 1;
+                    // The clock of file systems is coarse, and a later time is how this is noticed.
+                    std::thread::sleep(Duration::from_millis(20));
                     fs::write(path, bytes).unwrap();
                 }
             }
