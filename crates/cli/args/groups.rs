@@ -174,12 +174,12 @@ impl ServiceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub(crate) struct TransferArgs {
-    /// Parts to download at once, or `auto` to find the fastest number
+    /// Parts to download at once; `auto` finds the fastest number, up to 64
     #[arg(
         short,
         long,
         value_name = "N|auto",
-        default_value = "4",
+        default_value = "auto",
         value_parser = Trimmed(jobs),
         env = "VIKING_EXPORT_JOBS"
     )]

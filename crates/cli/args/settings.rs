@@ -32,7 +32,7 @@ const SETTINGS: [Setting; 12] = [
     setting("profile", "VIKING_EXPORT_PROFILE", "none"),
     setting("tos_endpoint", "VIKING_EXPORT_TOS_ENDPOINT", "the region's"),
     setting("to", "VIKING_EXPORT_TO", "none"),
-    setting("jobs", "VIKING_EXPORT_JOBS", "4"),
+    setting("jobs", "VIKING_EXPORT_JOBS", "auto"),
     setting("memory", "VIKING_EXPORT_MEMORY", "64MiB"),
     setting("retry_for", "VIKING_EXPORT_RETRY_FOR", "5m"),
     setting("threads", "VIKING_EXPORT_THREADS", "all cores"),

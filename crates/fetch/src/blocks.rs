@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-/// No block is larger; nor is one fetched ahead of its time.
-const BLOCK_BYTES_MAX: u64 = 8 << 20;
+/// No block is larger: what one connection brings is little where the way is long, so that many blocks have to be
+/// on their way at once.
+const BLOCK_BYTES_MAX: u64 = 2 << 20;
 /// Smaller blocks would be mostly requests.
 const BLOCK_BYTES_MIN: u64 = 64 * 1024;
 /// The first block that a reader gets, who may stop soon.
@@ -17,11 +18,13 @@ const GAP_BYTES: u64 = 64 * 1024;
 const FIRST_MERGE_BYTES: u64 = 1 << 20;
 
 /// Blocks that do not overlap, in the order of their places.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     ranges: Vec<Range<u64>>,
     /// For each block, the one that is read after it.
     next: Vec<Option<usize>>,
+    /// All blocks, about as they will be read.
+    order: Vec<usize>,
 }
 
 impl Plan {
@@ -42,6 +45,11 @@ impl Plan {
     pub(crate) fn next(&self, number: usize) -> Option<usize> {
         self.next[number]
     }
+
+    /// The block that is read at this place, if all ranges of a group are read equally fast.
+    pub(crate) fn at(&self, place: usize) -> Option<usize> {
+        self.order.get(place).copied()
+    }
 }
 
 /// Blocks for `groups` of ranges, a few for each range of a group within `budget` bytes where they can be.
@@ -60,8 +68,37 @@ pub(crate) fn plan(groups: &[Vec<Range<u64>>], budget: u64) -> Plan {
     }
     plan.ranges.sort_by_key(|range| range.start);
     without_overlap(&mut plan.ranges);
-    plan.next = followers(&plan, groups);
+    let starts = starts(groups);
+    plan.next = followers(&plan, groups, &starts);
+    plan.order = order(&plan, groups, &starts);
     plan
+}
+
+/// Where a range starts, with its group and its place in that.
+type Start = (u64, usize, usize);
+
+/// All ranges, by where they start.
+fn starts(groups: &[Vec<Range<u64>>]) -> Vec<Start> {
+    let mut starts: Vec<Start> = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        starts.extend(group.iter().enumerate().map(|(place, range)| (range.start, number, place)));
+    }
+    starts.sort_unstable();
+    starts
+}
+
+/// The blocks by group, and within one by how far they are into their range.
+fn order(plan: &Plan, groups: &[Vec<Range<u64>>], starts: &[Start]) -> Vec<usize> {
+    let key = |&block: &usize| {
+        let first = plan.ranges[block].start;
+        let at = starts.partition_point(|(start, ..)| *start <= first).saturating_sub(1);
+        let Some(&(start, number, place)) = starts.get(at) else { return (0, 0) };
+        let bytes = groups[number][place].end - start;
+        (number, u128::from(first.saturating_sub(start)) * 1_000_000 / u128::from(bytes.max(1)))
+    };
+    let mut order: Vec<usize> = (0..plan.len()).collect();
+    order.sort_by_cached_key(key);
+    order
 }
 
 /// The ranges in the order of their places, those together that lie close and are small.
@@ -110,12 +147,7 @@ fn without_overlap(ranges: &mut Vec<Range<u64>>) {
 
 /// For each block what is read after it: the rest of its range, or else the range at the same place in
 /// the next group.
-fn followers(plan: &Plan, groups: &[Vec<Range<u64>>]) -> Vec<Option<usize>> {
-    let mut starts: Vec<(u64, usize, usize)> = Vec::new();
-    for (number, group) in groups.iter().enumerate() {
-        starts.extend(group.iter().enumerate().map(|(place, range)| (range.start, number, place)));
-    }
-    starts.sort_unstable();
+fn followers(plan: &Plan, groups: &[Vec<Range<u64>>], starts: &[Start]) -> Vec<Option<usize>> {
     let follower = |block: usize| {
         let last = plan.ranges[block].end - 1;
         let at = starts.partition_point(|(start, ..)| *start <= last).checked_sub(1)?;
@@ -158,8 +190,11 @@ mod tests {
         let groups = [4..20 * MIB, 20 * MIB..60 * MIB].map(|range| Vec::from([range]));
         let plan = plan(&groups, 64 * MIB);
         let kib: Vec<u64> = lengths(&plan).iter().map(|bytes| bytes / 1024).collect();
-        assert_eq!(kib, [256, 512, 1024, 2048, 4096, 8192, 4351, 8192, 8192, 8192, 8192, 8192]);
-        assert!((0..11).all(|block| plan.next(block) == Some(block + 1)));
+        assert_eq!(kib[..4], [256, 512, 1024, 2048]);
+        assert!(kib[4..].iter().all(|&kib| kib == 2048 || kib == 255), "{kib:?}");
+        let last = plan.len() - 1;
+        assert!((0..last).all(|block| plan.next(block) == Some(block + 1)));
+        assert_eq!(plan.order, (0..=last).collect::<Vec<_>>());
     }
 
     #[test]
@@ -173,6 +208,12 @@ mod tests {
         assert_eq!(plan.next(last_of_first), plan.find(9 * MIB));
         assert_eq!(plan.next(plan.find(9 * MIB - 1).unwrap()), plan.find(13 * MIB));
         assert_eq!(plan.next(plan.find(18 * MIB - 1).unwrap()), None);
+        // Side by side through the first group, then through the second.
+        let starts: Vec<u64> = plan.order.iter().map(|&block| plan.ranges[block].start).collect();
+        assert_eq!(starts[..2], [0, 4 * MIB]);
+        assert_ne!(starts[2] < 4 * MIB, starts[3] < 4 * MIB, "{starts:?}");
+        let first = starts.iter().position(|&start| start >= 9 * MIB).unwrap();
+        assert!(starts[first..].iter().all(|&start| start >= 9 * MIB), "{starts:?}");
     }
 
     #[test]

@@ -25,8 +25,11 @@ use crate::object::{Landed, PARTIAL, RemoteObject};
 use crate::pace::Rate;
 use crate::proof::{Verify, digest};
 
-/// Chunks are gathered to this size before a thread is asked to write them.
+/// Chunks are gathered to this size before a thread is asked to write them, and to less where many parts are on
+/// their way.
 const WRITE_BYTES: usize = 1 << 20;
+/// Of all parts together.
+const WRITE_BYTES_ALL: usize = 16 << 20;
 
 /// What all downloads of one call share.
 pub(crate) struct Shared<'a> {
@@ -114,16 +117,17 @@ impl<'a> Download<'a> {
     }
 
     async fn load_part(&self, part: usize) -> Result<Option<Landed>, Error> {
+        // No more files are open than parts are on their way.
+        let slot = self.shared.limiter.slot().await;
+        if self.shared.is_hopeless.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let Some(opened) = &self.opened().await? else { return Ok(None) };
         if !opened.journal.lock().has(part) {
-            let slot = self.shared.limiter.slot().await;
-            if self.shared.is_hopeless.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
             self.receive(opened, part).await?;
-            // Others load while this one's object is flushed to the disk.
-            drop(slot);
         }
+        // Others load while this one's object is flushed to the disk.
+        drop(slot);
         if self.parts_left.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(None);
         }
@@ -205,7 +209,7 @@ impl<'a> Download<'a> {
             let folder = self.partial.clone();
             blocking(move || check_room(&folder, length)).await?;
             let crc64 = self.receive_range(opened, range).await?;
-            self.shared.limiter.arrived(length);
+            self.shared.limiter.arrived();
             crc64
         };
         let noted = opened.journal.lock().finish(part, crc64);
@@ -235,11 +239,13 @@ impl<'a> Download<'a> {
                     self.shared
                         .observer
                         .on_event(&DownloadEvent::Received { bytes: chunk.len() as u64 });
+                    self.shared.limiter.received(chunk.len());
                     gathered += chunk.len();
                     chunks.push(chunk);
                 }
             }
-            if gathered >= WRITE_BYTES || is_last {
+            if gathered >= WRITE_BYTES.min(WRITE_BYTES_ALL / self.shared.limiter.limit()) || is_last
+            {
                 let (chunks, file) = (std::mem::take(&mut chunks), Arc::clone(&opened.file));
                 let path = self.part_path();
                 let write = move || writing.write(&file, &chunks, end);

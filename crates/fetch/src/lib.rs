@@ -5,7 +5,7 @@
 //! name only. [`Bucket::list`] lists an export in number-aware order and does not believe an
 //! empty list. [`fetch`] downloads parts of many objects at once and, after any stop, goes on with the
 //! parts that are missing; a file stands under its final name only when it is complete, checked and on
-//! the disk. An [`Observer`] sees every step. [`ObjectReader`] reads ranges of an object that does not land.
+//! the disk. An [`Observer`] sees every step. [`ObjectReader`] reads ranges of objects that do not land.
 //!
 //! The crate knows nothing of Arrow, and of Parquet only the four bytes at both ends. It never
 //! prints and never reads the environment.
@@ -69,6 +69,6 @@ pub use listing::{Listing, RefusedKey};
 pub use object::{Landed, RemoteObject};
 pub use pace::Lead;
 pub use proof::{Proof, Verify, prove};
-pub use ranges::{ObjectReader, Traffic};
+pub use ranges::{ObjectReader, ReadAhead, Traffic};
 pub use retry::Retry;
 pub use schedule::{FetchOptions, Report, fetch};

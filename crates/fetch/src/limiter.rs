@@ -13,9 +13,13 @@ use crate::retry::DELAY_MAX;
 
 /// One burst of refusals is one sign of too much, not many.
 const BURST: Duration = Duration::from_secs(1);
-/// Parts at once that [`Jobs::Auto`] begins with, and never goes beyond.
-const AUTO_FIRST: usize = 4;
-const AUTO_MAX: usize = 32;
+/// Parts at once that [`Jobs::AUTO`] begins with, and never goes beyond.
+const AUTO_FIRST: usize = 8;
+const AUTO_MAX: usize = 64;
+/// A rate is measured for so long, and after each change as long is left out of it: connections are made then.
+const WINDOW: Duration = Duration::from_millis(200);
+/// The same once the best number is found.
+const WATCH_WINDOW: Duration = Duration::from_secs(4);
 /// Beyond this many parts at once services refuse and nothing gets faster.
 const JOBS_MAX: usize = 256;
 
@@ -24,7 +28,7 @@ const JOBS_MAX: usize = 256;
 pub struct Jobs(Option<NonZeroUsize>);
 
 impl Jobs {
-    /// As many as bring more bytes a second, 32 at most.
+    /// As many as bring more bytes a second, 64 at most. The default.
     pub const AUTO: Self = Self(None);
     /// The largest fixed number.
     pub const MAX: usize = JOBS_MAX;
@@ -44,9 +48,8 @@ impl Jobs {
 }
 
 impl Default for Jobs {
-    /// Four.
     fn default() -> Self {
-        Self(NonZeroUsize::new(4))
+        Self::AUTO
     }
 }
 
@@ -127,23 +130,64 @@ struct State {
 /// How the best number of parts at once is looked for.
 #[derive(Debug)]
 struct Climb {
+    phase: Phase,
     since: Instant,
+    /// Bytes since then.
     bytes: u64,
-    parts: usize,
-    /// Bytes a second before the last step.
+    /// The most bytes a second so far.
     best: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The number has just changed.
+    Settling,
+    Measuring,
+    /// More at once did not bring more.
+    Found,
+}
+
 impl Climb {
-    fn new(best: u64) -> Self {
-        Self { since: Instant::now(), bytes: 0, parts: 0, best }
+    fn new() -> Self {
+        Self { phase: Phase::Settling, since: Instant::now(), bytes: 0, best: 0 }
     }
 
-    /// Bytes a second since the last step.
-    fn rate(&self) -> u64 {
-        let microseconds = self.since.elapsed().as_micros().max(1);
-        let rate = u128::from(self.bytes) * 1_000_000 / microseconds;
-        u64::try_from(rate).unwrap_or(u64::MAX)
+    fn window(&self) -> Duration {
+        if self.phase == Phase::Found { WATCH_WINDOW } else { WINDOW }
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        (self.phase, self.since, self.bytes) = (phase, Instant::now(), 0);
+    }
+
+    /// Takes a window of time in which so many bytes a second came with `limit` parts at once, and gives the
+    /// number from now on.
+    fn step(&mut self, rate: u64, limit: usize, max: usize) -> usize {
+        match self.phase {
+            Phase::Settling => {
+                self.begin(Phase::Measuring);
+                limit
+            }
+            // A tenth more is worth twice as many requests at once.
+            Phase::Measuring if rate / 11 > self.best / 10 => {
+                self.best = rate;
+                self.begin(if limit < max { Phase::Settling } else { Phase::Found });
+                (2 * limit).min(max)
+            }
+            Phase::Measuring => {
+                self.begin(Phase::Found);
+                if limit > AUTO_FIRST { limit / 2 } else { limit }
+            }
+            Phase::Found if rate / 6 < self.best / 10 => {
+                // Maybe it is too much now; if not, it grows again.
+                *self = Self::new();
+                AUTO_FIRST
+            }
+            Phase::Found => {
+                self.begin(Phase::Found);
+                limit
+            }
+        }
     }
 }
 
@@ -166,7 +210,7 @@ impl Limiter {
             arrived: 0,
             bursts: throttle.bursts(),
             was_cut: false,
-            climb: (jobs == Jobs::AUTO).then(|| Climb::new(0)),
+            climb: (jobs == Jobs::AUTO).then(Climb::new),
         };
         let throttle = Arc::clone(throttle);
         Self { throttle, slots: Semaphore::new(limit), state: Mutex::new(state) }
@@ -195,37 +239,43 @@ impl Limiter {
         tracing::info!(parts = half, "TOS is busy, asking for less at once");
     }
 
-    /// A part of so many bytes arrived.
-    pub(crate) fn arrived(&self, bytes: u64) {
+    /// So many bytes of a part arrived.
+    pub(crate) fn received(&self, bytes: usize) {
+        let mut state = self.state();
+        self.heed(&mut state);
+        let (limit, max) = (state.limit, state.max);
+        let Some(climb) = &mut state.climb else { return };
+        if climb.bytes == 0 {
+            // Until now the first bytes were waited for.
+            climb.since = Instant::now();
+        }
+        climb.bytes += bytes as u64;
+        let elapsed = climb.since.elapsed();
+        if elapsed < climb.window() {
+            return;
+        }
+        let rate = u128::from(climb.bytes) * 1_000_000 / elapsed.as_micros().max(1);
+        let now = climb.step(u64::try_from(rate).unwrap_or(u64::MAX), limit, max);
+        if now != limit {
+            self.change(&mut state, now);
+        }
+    }
+
+    /// A part arrived.
+    pub(crate) fn arrived(&self) {
         let mut state = self.state();
         self.heed(&mut state);
         state.arrived += 1;
-        if let Some(climb) = &mut state.climb {
-            climb.bytes += bytes;
-            climb.parts += 1;
-            // As many parts again as were on their way: half of them began since the last step.
-            if climb.parts >= 2 * state.limit {
-                self.step(&mut state);
-            }
-        } else if state.limit < state.max && state.was_cut && state.arrived > state.limit {
+        let is_over = state.climb.is_none() && state.was_cut && state.arrived > state.limit;
+        if is_over && state.limit < state.max {
             let more = state.limit + 1;
             self.change(&mut state, more);
         }
     }
 
-    /// Doubles the parts at once as long as that brings more bytes a second.
-    fn step(&self, state: &mut State) {
-        let Some(climb) = state.climb.take() else { return };
-        let rate = climb.rate();
-        // A tenth more is worth twice as many requests at once.
-        let is_worth_it = rate / 11 > climb.best / 10;
-        if is_worth_it && state.limit < state.max {
-            let more = (state.limit * 2).min(state.max);
-            self.change(state, more);
-            state.climb = Some(Climb::new(rate));
-        } else if !is_worth_it && state.limit > AUTO_FIRST {
-            self.change(state, state.limit / 2);
-        }
+    /// Parts that may be on their way now.
+    pub(crate) fn limit(&self) -> usize {
+        self.state().limit
     }
 
     fn change(&self, state: &mut State, limit: usize) {
@@ -272,7 +322,7 @@ mod tests {
         let held: Vec<Slot<'_>> = futures::future::join_all((0..8).map(|_| limiter.slot())).await;
         throttle.too_much(None);
         throttle.too_much(None);
-        limiter.arrived(1);
+        limiter.arrived();
         assert_eq!(limiter.state().limit, 4, "one burst counts once");
         assert_eq!(other.state().limit, 3, "a limit is that of its own download");
         tokio::time::advance(Duration::from_secs(2)).await;
@@ -281,7 +331,7 @@ mod tests {
         assert_eq!(limiter.state().limit, 2);
         assert_eq!(limiter.slots.available_permits(), 2);
         for _ in 0..100 {
-            limiter.arrived(1);
+            limiter.arrived();
         }
         assert_eq!((limiter.state().limit, limiter.slots.available_permits()), (8, 8));
         let later = Limiter::new(Jobs::new(8).unwrap(), &throttle);
@@ -300,23 +350,43 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn auto_goes_on_while_more_at_once_brings_more() {
-        let limiter = Limiter::new(Jobs::AUTO, &Arc::default());
-        // Twice as fast from 4 to 8 parts, and no faster with 16.
-        for (parts, seconds) in [(8, 8), (16, 8), (32, 16)] {
-            tokio::time::advance(Duration::from_secs(seconds)).await;
-            (0..parts).for_each(|_| limiter.arrived(1_000));
+    /// Lets so many seconds pass on a link that brings `each` bytes a second for every part, `most` for all.
+    async fn pass(limiter: &Limiter, seconds: usize, each: usize, most: usize) {
+        for _ in 0..seconds * 100 {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            limiter.received((limiter.limit() * each).min(most) / 100);
         }
-        assert_eq!(limiter.state().limit, 8, "16 were no better");
-        (0..1_000).for_each(|_| limiter.arrived(1_000));
-        assert_eq!(limiter.state().limit, 8, "found");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn auto_grows_while_more_at_once_brings_more() {
+        for (each, most, found) in
+            [(1_000_000, 30_000_000, 32), (1_000_000, 5_000_000, 8), (1_000, usize::MAX, 64)]
+        {
+            let limiter = Limiter::new(Jobs::AUTO, &Arc::default());
+            pass(&limiter, 2, each, most).await;
+            assert_eq!(limiter.limit(), found, "{each} each, {most} for all");
+            pass(&limiter, 60, each, most).await;
+            assert_eq!(limiter.limit(), found, "it stays there");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn auto_goes_back_when_less_comes_and_grows_again() {
+        let limiter = Limiter::new(Jobs::AUTO, &Arc::default());
+        pass(&limiter, 4, 1_000_000, 64_000_000).await;
+        assert_eq!(limiter.limit(), 64);
+        pass(&limiter, 30, 1_000_000, 9_000_000).await;
+        assert_eq!(limiter.limit(), 8, "8 bring as much as 64");
+        // What brings more without more at once is no reason to ask for more.
+        pass(&limiter, 30, 4_000_000, 32_000_000).await;
+        assert_eq!(limiter.limit(), 8);
     }
 
     #[test]
     fn jobs_have_their_limits() {
         assert_eq!((Jobs::new(0), Jobs::new(257)), (None, None));
         assert_eq!(Jobs::new(Jobs::MAX).map(Jobs::max), Some(256));
-        assert_eq!((Jobs::AUTO.max(), Jobs::default().max()), (32, 4));
+        assert_eq!((Jobs::AUTO.max(), Jobs::default()), (64, Jobs::AUTO));
     }
 }

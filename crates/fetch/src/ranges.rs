@@ -1,9 +1,9 @@
-//! Reading ranges of an object without landing it: what will be read is announced, fetched in blocks
-//! ahead of the reader, and held within a budget.
+//! Reading ranges of objects without landing them: what will be read is announced, fetched in blocks
+//! ahead of the reader, and held within one budget for all objects.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::{Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt, Shared};
@@ -22,10 +22,11 @@ const HEAD_BYTES: u64 = 64;
 const TAIL_BYTES: u64 = 64 * 1024;
 /// An object that is no larger is fetched whole.
 const SMALL_BYTES: u64 = 1 << 20;
-/// So many times the bytes of the block that is read are fetched ahead.
-const AHEAD: u64 = 2;
+/// So many times the bytes that were read so far are fetched ahead, as far as the budget goes: who stops soon should
+/// not have paid for much.
+const AHEAD: u64 = 4;
 /// But no less than this: small blocks are waited for more than they are loaded.
-const AHEAD_BYTES_MIN: u64 = 1 << 20;
+const AHEAD_BYTES_MIN: u64 = 2 << 20;
 
 /// Requests made and bytes received by [`ObjectReader`]s.
 #[derive(Debug, Default)]
@@ -48,11 +49,51 @@ impl Traffic {
 
 type Loading = Shared<BoxFuture<'static, Result<Bytes, Arc<Error>>>>;
 
+/// What is fetched ahead for objects that are read one after the other. Their readers, in the order in which they
+/// were made, share its budget.
+#[derive(Debug)]
+pub struct ReadAhead {
+    budget: u64,
+    /// Bytes of blocks that are here or on their way.
+    held: AtomicU64,
+    /// Bytes of blocks of which some were read.
+    read: AtomicU64,
+    readers: Mutex<Vec<Weak<Object>>>,
+}
+
+impl ReadAhead {
+    /// Blocks may take about `budget` bytes of memory.
+    pub fn new(budget: u64) -> Self {
+        let (held, read) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { budget, held, read, readers: Mutex::default() }
+    }
+
+    fn has_room(&self, bytes: u64, limit: u64) -> bool {
+        self.held.load(Ordering::Relaxed).saturating_add(bytes) <= limit
+    }
+
+    /// Begins blocks in the order in which they will be read, as far as there is room.
+    fn begin_more(&self) {
+        let mut readers = self.readers.lock();
+        readers.retain(|reader| reader.strong_count() > 0);
+        let read = self.read.load(Ordering::Relaxed);
+        let limit = (AHEAD * read).max(AHEAD_BYTES_MIN).min(self.budget);
+        for reader in readers.iter().filter_map(Weak::upgrade) {
+            if !reader.begin_more(limit) {
+                return;
+            }
+        }
+    }
+}
+
 /// Reads ranges of one version of one object. To be used within a Tokio runtime.
 #[derive(Debug)]
-pub struct ObjectReader {
+pub struct ObjectReader(Arc<Object>);
+
+#[derive(Debug)]
+struct Object {
     remote: Arc<Remote>,
-    budget: u64,
+    ahead: Arc<ReadAhead>,
     state: Mutex<State>,
 }
 
@@ -74,6 +115,10 @@ struct State {
     plan: Plan,
     /// For each range of the plan, the block if it is here or on its way.
     blocks: Vec<Option<Block>>,
+    /// Those that were begun, whether they are still held or not.
+    is_begun: Vec<bool>,
+    /// All blocks before this place in the order of the plan were begun.
+    begun: usize,
     /// Counts uses, to tell the blocks apart that were not used for long.
     clock: u64,
 }
@@ -85,6 +130,26 @@ struct Block {
     loading: Loading,
     /// When it was read last; 0 if it was only fetched ahead.
     used: u64,
+    _held: Held,
+}
+
+/// Counts the bytes of a block as long as it is there.
+struct Held {
+    ahead: Arc<ReadAhead>,
+    bytes: u64,
+}
+
+impl Held {
+    fn new(ahead: &Arc<ReadAhead>, bytes: u64) -> Self {
+        ahead.held.fetch_add(bytes, Ordering::Relaxed);
+        Self { ahead: Arc::clone(ahead), bytes }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.ahead.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Block {
@@ -114,39 +179,47 @@ impl Block {
 }
 
 impl ObjectReader {
-    /// Of `object`; blocks of it may take about `budget` bytes of memory. `traffic` counts what is read.
-    pub fn new(bucket: &Bucket, object: RemoteObject, budget: u64, traffic: Arc<Traffic>) -> Self {
+    /// Of `object`, which is read after those whose readers `ahead` knows. `traffic` counts what is read.
+    pub fn new(
+        bucket: &Bucket,
+        object: RemoteObject,
+        ahead: &Arc<ReadAhead>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
         let remote =
             Arc::new(Remote { bucket: bucket.clone(), object, etag: OnceLock::new(), traffic });
-        Self { remote, budget, state: Mutex::default() }
+        let object = Object { remote, ahead: Arc::clone(ahead), state: Mutex::default() };
+        let object = Arc::new(object);
+        ahead.readers.lock().push(Arc::downgrade(&object));
+        Self(object)
     }
 
     /// The length of the object in bytes.
     pub fn size(&self) -> u64 {
-        self.remote.object.size
+        self.0.size()
+    }
+
+    /// Bytes that [`begin`](Self::begin) fetches.
+    pub fn begin_bytes(size: u64) -> u64 {
+        if size <= SMALL_BYTES { size } else { HEAD_BYTES + TAIL_BYTES }
     }
 
     /// Begins to fetch both ends of the object, which tell what it is.
     pub fn begin(&self) {
-        let mut state = self.state();
-        let (head, tail) = self.ends();
-        if state.tail.is_none() {
-            state.head = (!head.is_empty()).then(|| self.block(head));
-            state.tail = Some(self.block(tail));
-        }
+        self.0.begin();
     }
 
-    /// Announces what will be read, in groups that are read one after the other. The ranges of a group are
-    /// read at about the same time, each from its start to its end; the ranges at one place in all groups
+    /// Announces what will be read, in groups that are read one after the other, and begins to fetch it. The ranges of
+    /// a group are read at about the same time, each from its start to its end; the ranges at one place in all groups
     /// belong together. What lies beyond the object is left out.
     pub fn prefetch(&self, groups: &[Vec<Range<u64>>]) {
         let size = self.size();
         let clip = |range: &Range<u64>| range.start.min(size)..range.end.min(size);
         let clipped: Vec<Vec<_>> =
             groups.iter().map(|group| group.iter().map(clip).collect()).collect();
-        let mut state = self.state();
-        state.plan = plan(&clipped, self.budget);
-        state.blocks = (0..state.plan.len()).map(|_| None).collect();
+        if self.0.announce(plan(&clipped, self.0.ahead.budget)) {
+            self.0.ahead.begin_more();
+        }
     }
 
     /// The bytes of `range`, which has to lie within the object.
@@ -155,7 +228,8 @@ impl ObjectReader {
         let mut parts = Vec::new();
         let mut position = range.start;
         while position < range.end {
-            let (block, loading) = self.covering(position..range.end);
+            let (block, loading) = self.0.covering(position..range.end);
+            self.0.ahead.begin_more();
             let end = block.end.min(range.end);
             let bytes = loading.await?;
             let within = |place: u64| usize::try_from(place - block.start).unwrap_or(usize::MAX);
@@ -173,8 +247,55 @@ impl ObjectReader {
                 .freeze(),
         })
     }
+}
 
-    /// A block that holds the start of `range`, here or on its way, with those behind it begun.
+impl Object {
+    fn size(&self) -> u64 {
+        self.remote.object.size
+    }
+
+    fn begin(&self) {
+        let mut state = self.state();
+        let (head, tail) = self.ends();
+        if state.tail.is_none() {
+            state.head = (!head.is_empty()).then(|| self.block(head));
+            state.tail = Some(self.block(tail));
+        }
+    }
+
+    /// Takes a plan, if it is another than that which is known.
+    fn announce(&self, plan: Plan) -> bool {
+        let mut state = self.state();
+        let is_small = self.ends().0.is_empty();
+        if is_small || state.plan == plan {
+            return false;
+        }
+        state.blocks = (0..plan.len()).map(|_| None).collect();
+        state.is_begun = vec![false; plan.len()];
+        (state.plan, state.begun) = (plan, 0);
+        true
+    }
+
+    /// Begins blocks of the plan as long as less than `limit` bytes are held; tells whether all were begun.
+    fn begin_more(&self, limit: u64) -> bool {
+        let mut state = self.state();
+        while let Some(number) = state.plan.at(state.begun) {
+            if !state.is_begun[number] {
+                let range = state.plan.range(number);
+                while !self.ahead.has_room(length(&range), limit) {
+                    if !state.drop_passed() {
+                        return false;
+                    }
+                }
+                state.blocks[number] = Some(self.block(range));
+                state.is_begun[number] = true;
+            }
+            state.begun += 1;
+        }
+        true
+    }
+
+    /// A block that holds the start of `range`, here or on its way.
     fn covering(&self, range: Range<u64>) -> (Range<u64>, Loading) {
         let mut state = self.state();
         let first = range.start..range.start + 1;
@@ -195,7 +316,7 @@ impl ObjectReader {
         (block.range.clone(), block.loading.clone())
     }
 
-    /// A block of the plan. Those behind it are begun as far as there is room.
+    /// A block of the plan.
     fn planned(&self, state: &mut State, number: usize) -> (Range<u64>, Loading) {
         state.clock += 1;
         let clock = state.clock;
@@ -203,27 +324,16 @@ impl ObjectReader {
         state.blocks[number].take_if(|block| block.has_failed());
         if state.blocks[number].is_none() {
             // What is read now goes before the budget: less than a block of each range does not do.
-            while state.held_bytes() + length(&range) > self.budget && state.drop_passed() {}
+            let bytes = length(&range);
+            while !self.ahead.has_room(bytes, self.ahead.budget) && state.drop_passed() {}
         }
+        state.is_begun[number] = true;
         let block = state.blocks[number].get_or_insert_with(|| self.block(range));
-        block.used = clock;
-        let found = (block.range.clone(), block.loading.clone());
-        let mut ahead = (AHEAD * length(&found.0)).max(AHEAD_BYTES_MIN);
-        let mut last = number;
-        while let Some(next) = state.plan.next(last)
-            && let Some(left) = ahead.checked_sub(length(&state.plan.range(next)))
-        {
-            if state.blocks[next].is_none() {
-                let range = state.plan.range(next);
-                while state.held_bytes() + length(&range) > self.budget && state.drop_passed() {}
-                if state.held_bytes() + length(&range) > self.budget {
-                    break;
-                }
-                state.blocks[next] = Some(self.block(range));
-            }
-            (last, ahead) = (next, left);
+        if block.used == 0 {
+            self.ahead.read.fetch_add(length(&block.range), Ordering::Relaxed);
         }
-        found
+        block.used = clock;
+        (block.range.clone(), block.loading.clone())
     }
 
     /// Begins to fetch a range.
@@ -236,7 +346,8 @@ impl ObjectReader {
                 |_| Arc::new(Error::Damaged { key, detail: "reading it was stopped".to_owned() });
             (&mut task.0).await.unwrap_or_else(|error| Err(stopped(error)))
         };
-        Block { range, loading: loading.boxed().shared(), used: 0 }
+        let held = Held::new(&self.ahead, length(&range));
+        Block { range, loading: loading.boxed().shared(), used: 0, _held: held }
     }
 
     /// The ranges of both ends; a small object is all tail.
@@ -251,10 +362,6 @@ impl ObjectReader {
 }
 
 impl State {
-    fn held_bytes(&self) -> u64 {
-        self.blocks.iter().flatten().map(|block| length(&block.range)).sum()
-    }
-
     /// Drops the block that was read longest ago among those whose readers are past them.
     fn drop_passed(&mut self) -> bool {
         let used = |number: usize| self.blocks[number].as_ref().map_or(0, |block| block.used);

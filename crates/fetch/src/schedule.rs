@@ -22,7 +22,8 @@ use crate::proof::Verify;
 pub struct FetchOptions {
     /// Bytes a second of all parts together; no limit if `None`.
     pub bytes_per_second: Option<NonZeroU64>,
-    /// Parts that are on their way at once. Each holds about a mebibyte in memory.
+    /// Parts that are on their way at once. Together they hold about 16 MiB in memory, or a mebibyte each if
+    /// that is less.
     pub jobs: Jobs,
     /// How far objects may be ahead of who uses the files; no limit if `None`.
     pub lead: Option<Lead>,
@@ -66,7 +67,7 @@ impl FetchOptions {
 }
 
 impl Default for FetchOptions {
-    /// Four parts of 16 MiB, as fast as they come.
+    /// Parts of 16 MiB, as many and as fast as they come.
     fn default() -> Self {
         Self {
             bytes_per_second: None,
@@ -88,6 +89,8 @@ pub struct Report {
     /// Objects that do not, with the reason. Those not begun after a failure that would strike
     /// them all are in neither list.
     pub failed: Vec<(RemoteObject, Error)>,
+    /// Parts that were on their way at once in the end, which is what [`Jobs::AUTO`] settled on.
+    pub jobs: usize,
 }
 
 /// Downloads `objects` into `folder`, their parts begun in order.
@@ -157,6 +160,7 @@ pub async fn fetch(
         }
     }
     drop(outcomes);
+    report.jobs = limiter.limit();
     if report.failed.is_empty() {
         // Parts of objects that are no longer wanted go with it.
         remove_partial(folder)?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use alphanumeric_sort::sort_path_slice;
 use viking_api::TosPath;
-use viking_fetch::{RefusedKey, RemoteObject};
-use viking_reader::{FileSource, Input};
+use viking_fetch::{ObjectReader, RefusedKey, RemoteObject};
+use viking_reader::{FileSource, Input, PrintOptions};
 
 use super::listing::{Listed, list};
 use super::remote::Remote;
@@ -20,8 +20,10 @@ use crate::session::Session;
 /// What an export's files are called, in a folder without a receipt that names them.
 const EXTENSIONS: [&str; 4] = ["parquet", "json", "jsonl", "ndjson"];
 
-/// Footers that are fetched ahead of the one that is looked at.
-const FOOTERS_AHEAD: usize = 16;
+/// Objects that are begun ahead of the one that is read.
+const OBJECTS_AHEAD: usize = 32;
+/// Bytes of their ends, which is all of small ones.
+const ENDS_BYTES: u64 = 16 << 20;
 
 /// One file to read.
 #[derive(Debug)]
@@ -74,20 +76,45 @@ impl Place {
     /// Opens places one after the other; both ends of remote objects are fetched a few objects ahead. Blocks its
     /// thread.
     pub fn open_all(places: &[Self]) -> impl Iterator<Item = Result<Input>> + '_ {
-        Opening::new(places, FOOTERS_AHEAD)
+        Opening::new(places, None)
     }
 }
 
-/// Opens places one after the other. Both ends of remote objects are fetched a few objects ahead.
+/// Opens places one after the other. Both ends of remote objects are fetched a few objects ahead, and their rows if
+/// they will be printed.
 pub(crate) struct Opening<'a> {
     places: std::slice::Iter<'a, Place>,
-    opened: VecDeque<Result<Input>>,
+    opened: VecDeque<(Result<Input>, u64)>,
+    /// Bytes of the ends of those that are opened.
+    bytes: u64,
+    printing: Option<&'a PrintOptions>,
     ahead: usize,
 }
 
 impl<'a> Opening<'a> {
-    pub(crate) fn new(places: &'a [Place], ahead: usize) -> Self {
-        Self { places: places.iter(), opened: VecDeque::new(), ahead }
+    /// Of `places` that are printed with some options, if they are.
+    pub(crate) fn new(places: &'a [Place], printing: Option<&'a PrintOptions>) -> Self {
+        // Who wants some rows may get them all from the first.
+        let is_part = printing.is_some_and(|options| options.limit.is_some() || options.offset > 0);
+        let ahead = if is_part { 1 } else { OBJECTS_AHEAD };
+        let printing = printing.filter(|_| !is_part);
+        Self { places: places.iter(), opened: VecDeque::new(), bytes: 0, printing, ahead }
+    }
+
+    fn open_next(&mut self) -> Option<()> {
+        let place = self.places.next()?;
+        let (input, mut bytes) = (place.open(), 0);
+        if let Kind::Remote(remote, object) = &place.0 {
+            bytes = ObjectReader::begin_bytes(object.size);
+            // Of a small one this is all.
+            let is_whole = bytes == object.size;
+            if let (Ok(input), Some(options), false) = (&input, self.printing, is_whole) {
+                remote.announce(input, options);
+            }
+        }
+        self.bytes += bytes;
+        self.opened.push_back((input, bytes));
+        Some(())
     }
 }
 
@@ -96,16 +123,17 @@ impl Iterator for Opening<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.opened.is_empty() {
-            self.opened.push_back(self.places.next()?.open());
+            self.open_next()?;
         }
         while self.opened.len() <= self.ahead
-            && let Some(place) = self.places.as_slice().first()
-            && place.remote().is_some()
+            && self.bytes < ENDS_BYTES
+            && self.places.as_slice().first().is_some_and(|place| place.remote().is_some())
         {
-            self.opened.push_back(place.open());
-            self.places.next();
+            self.open_next();
         }
-        self.opened.pop_front()
+        let (input, bytes) = self.opened.pop_front()?;
+        self.bytes -= bytes;
+        Some(input)
     }
 }
 

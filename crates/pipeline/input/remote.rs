@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use viking_fetch::{Bucket, ObjectReader, RemoteObject, Traffic};
-use viking_reader::{Input, Source};
+use viking_fetch::{Bucket, ObjectReader, ReadAhead, RemoteObject, Traffic};
+use viking_reader::{Input, PrintOptions, Source, announce};
 
 use crate::event::Event;
 
-/// Blocks of one object that are here or on their way take about this much memory.
+/// Blocks of all objects that are here or on their way take about this much memory.
 const BLOCKS_BYTES: u64 = 32 << 20;
 
 /// Opens objects of one bucket.
@@ -19,23 +19,33 @@ const BLOCKS_BYTES: u64 = 32 << 20;
 pub(super) struct Remote {
     bucket: Arc<Bucket>,
     traffic: Arc<Traffic>,
+    ahead: Arc<ReadAhead>,
     handle: Handle,
 }
 
 impl Remote {
     /// To be made within the runtime.
     pub(super) fn new(bucket: Bucket) -> Self {
-        Self { bucket: Arc::new(bucket), traffic: Arc::default(), handle: Handle::current() }
+        let (traffic, ahead) = (Arc::default(), Arc::new(ReadAhead::new(BLOCKS_BYTES)));
+        Self { bucket: Arc::new(bucket), traffic, ahead, handle: Handle::current() }
     }
 
     /// Opens an object and begins to fetch its ends.
     pub(super) fn open(&self, object: &RemoteObject) -> Input {
         let traffic = Arc::clone(&self.traffic);
-        let reader = ObjectReader::new(&self.bucket, object.clone(), BLOCKS_BYTES, traffic);
+        let reader = ObjectReader::new(&self.bucket, object.clone(), &self.ahead, traffic);
         let _runtime = self.handle.enter();
         reader.begin();
         let name = format!("tos://{}/{}", self.bucket.name(), object.key);
         Input::new(name, RemoteFile { reader, handle: self.handle.clone() })
+    }
+
+    /// Begins to fetch what printing an object will read, once its footer is here.
+    pub(super) fn announce(&self, input: &Input, options: &PrintOptions) {
+        let (input, options) = (input.clone(), options.clone());
+        // An error comes again when it is printed.
+        let announce = move || announce(&input, &options).unwrap_or(());
+        drop(self.handle.spawn_blocking(announce));
     }
 
     /// Whether both count what they read together.
@@ -67,6 +77,7 @@ impl Source for RemoteFile {
     }
 
     fn prefetch(&self, groups: &[Vec<Range<u64>>]) {
+        let _runtime = self.handle.enter();
         self.reader.prefetch(groups);
     }
 }

@@ -31,8 +31,8 @@ impl Session {
         let output = Output::open(output)?;
         let counted = AtomicU64::new(0);
         let ahead = places.iter().all(Place::is_local);
-        let inputs = Opening::new(places, 1);
-        let mut printed = print(inputs, ahead, options, output, self.stop(), &counted)?;
+        let inputs = Opening::new(places, Some(&options));
+        let mut printed = print(inputs, ahead, options.clone(), output, self.stop(), &counted)?;
         if !printed.is_cut_short {
             printed.output.finish(printed.rows)?;
         }

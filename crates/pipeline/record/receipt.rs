@@ -144,6 +144,9 @@ pub struct Receipt {
     /// Requests that were repeated after passing faults, over all attempts that ended by themselves.
     #[serde(default)]
     pub retries: Retries,
+    /// Parts of the download that were on their way at once in the end.
+    #[serde(default)]
+    pub jobs: Option<usize>,
     /// Set just before the task is submitted: from here on there may be one.
     pub submitted: Option<String>,
     /// The id of the task.
@@ -190,6 +193,7 @@ impl Receipt {
             started: now(),
             tries: 0,
             retries: Retries::default(),
+            jobs: None,
             submitted: None,
             task: None,
             exported: None,

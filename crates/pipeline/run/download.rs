@@ -62,7 +62,9 @@ pub(super) async fn load(
         let observer = Watch { meter, session, places: &places, landed: landed.as_ref() };
         let path = folder.path.clone();
         let fetching = viking_fetch::fetch(bucket.open()?, &wanted, &path, options, &observer);
-        let changed = changed(recording(folder, meter, fetching).await?.failed)?;
+        let fetched = recording(folder, meter, fetching).await?;
+        folder.receipt.jobs = Some(fetched.jobs);
+        let changed = changed(fetched.failed)?;
         if changed.is_empty() {
             return Ok(());
         }

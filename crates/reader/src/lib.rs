@@ -95,6 +95,6 @@ pub use jsonl::{
 };
 pub use memory::{Excess, ExcessKind};
 pub use options::{PrintFormat, PrintOptions};
-pub use print::{FileRows, Printer, Progress};
+pub use print::{FileRows, Printer, Progress, announce};
 pub use sink::{BatchSink, DriveError, FnSink, JsonLinesSink, Summary, drive};
 pub use source::{FileKind, FileSource, Input, Source};

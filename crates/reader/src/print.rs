@@ -20,6 +20,7 @@ use crate::memory::{Excess, ExcessKind, Plan};
 use crate::names;
 use crate::options::{Choice, PrintFormat, PrintOptions};
 use crate::parallel;
+use crate::part::Part;
 use crate::source::{FileKind, Input};
 use crate::write::{Frame, ROW_END_IN_ARRAY, RowWriter};
 
@@ -45,6 +46,21 @@ pub struct FileRows {
     pub excess: Option<Excess>,
     /// The number of rows that the footer states for the whole file, where it has others.
     pub other_total: Option<u64>,
+}
+
+/// Announces to the source of a file whose turn comes later what printing all of its rows will read. Reads its footer;
+/// what is wrong with the file is told again when it is printed.
+pub fn announce(file: &Input, options: &PrintOptions) -> Result<(), Error> {
+    match FileKind::of(file)? {
+        FileKind::Json => drop(JsonExport::new(file)),
+        FileKind::Parquet => {
+            let footer = Footer::read(file)?;
+            let columns = Choice::of(options).columns(file.name(), footer.schema())?;
+            let groups = Part::of(&footer, 0..footer.rows()).groups;
+            file.source().prefetch(&footer.column_chunks(groups, &columns));
+        }
+    }
+    Ok(())
 }
 
 /// Prints files one after the other as JSON Lines, with one limit and one offset over all of them.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use viking_fetch::{Error, ErrorClass, ObjectReader, Traffic};
+use viking_fetch::{Error, ErrorClass, ObjectReader, ReadAhead, Traffic};
 
 use crate::server::{Server, bytes};
 
@@ -15,7 +15,8 @@ async fn reader(server: &Server, file: &[u8], budget: u64) -> (ObjectReader, Arc
     let bucket = server.bucket();
     let object = server.list(&bucket).await.objects.remove(0);
     let traffic = Arc::new(Traffic::default());
-    (ObjectReader::new(&bucket, object, budget, Arc::clone(&traffic)), traffic)
+    let ahead = Arc::new(ReadAhead::new(budget));
+    (ObjectReader::new(&bucket, object, &ahead, Arc::clone(&traffic)), traffic)
 }
 
 #[tokio::test]
@@ -107,7 +108,12 @@ async fn a_fault_is_told_once_its_retries_are_over() {
         size: 5 << 20,
         etag: None,
     };
-    let reader = ObjectReader::new(&server.bucket(), object, 4 << 20, Arc::default());
+    let reader = ObjectReader::new(
+        &server.bucket(),
+        object,
+        &Arc::new(ReadAhead::new(4 << 20)),
+        Arc::default(),
+    );
     let read = tokio::time::timeout(Duration::from_secs(20), reader.read(0..4)).await.unwrap();
     assert_eq!(read.unwrap_err().class(), ErrorClass::Passing);
 }
