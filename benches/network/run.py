@@ -68,7 +68,7 @@ def downloads(port, python):
     s5cmd = [bin / "s5cmd", "--log", "error", "--endpoint-url", url, "cp", "s3://demo/bench/*"]
     rclone = [bin / "rclone", "copy", "--quiet", "--s3-endpoint", url]
     tuned = [*rclone, "--transfers", "16", "--multi-thread-streams", "8"]
-    curl = ["curl", "--silent", "--noproxy", "*", "--parallel", "--parallel-max", "8", "--fail", "--config", curl_config(url)]
+    curl = ["curl", "--silent", "--noproxy", "*", "--parallel", "--parallel-max", "8", "--no-progress-meter", "--fail", "--config", curl_config(url)]
     sync = transfer.THEN_SYNC
     return {
         "viking-export": lambda folder: [*ours, folder / "run"],
@@ -98,9 +98,9 @@ def rows(port):
     endpoint = ["--tos-endpoint", f"http://tos.localhost:{port}"]
     for name in SETS:
         place = f"tos://demo/{prefix(name)}"
-        cat = [OURS, "--quiet", "cat", place, *endpoint, "-o", "/dev/null", "--force"]
+        cat = ["sh", "-c", 'exec "$@" >/dev/null', "sh", OURS, "--quiet", "cat", place, *endpoint]
         fetch = [OURS, "--quiet", "fetch", place, *endpoint, "--dir"]
-        both = ["sh", "-c", '"$@" && exec "$1" --quiet cat "$0" -o /dev/null --force']
+        both = ["sh", "-c", '"$@" && exec "$1" --quiet cat "$0" >/dev/null']
         commands[f"{name}: cat"] = lambda folder, cat=cat: cat
         commands[f"{name}: cat -c id"] = lambda folder, cat=cat: [*cat, "-c", "id"]
         commands[f"{name}: fetch, then cat"] = lambda folder, fetch=fetch: [*both, folder / "run", *fetch, folder / "run"]

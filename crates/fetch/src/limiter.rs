@@ -376,7 +376,7 @@ mod tests {
         let limiter = Limiter::new(Jobs::AUTO, &Arc::default());
         pass(&limiter, 4, 1_000_000, 64_000_000).await;
         assert_eq!(limiter.limit(), 64);
-        pass(&limiter, 30, 1_000_000, 9_000_000).await;
+        pass(&limiter, 30, 1_000_000, 8_000_000).await;
         assert_eq!(limiter.limit(), 8, "8 bring as much as 64");
         // What brings more without more at once is no reason to ask for more.
         pass(&limiter, 30, 4_000_000, 32_000_000).await;

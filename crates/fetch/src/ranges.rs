@@ -1,6 +1,8 @@
 //! Reading ranges of objects without landing them: what will be read is announced, fetched in blocks
 //! ahead of the reader, and held within one budget for all objects.
 
+use std::collections::BTreeMap;
+use std::iter::successors;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -22,11 +24,15 @@ const HEAD_BYTES: u64 = 64;
 const TAIL_BYTES: u64 = 64 * 1024;
 /// An object that is no larger is fetched whole.
 const SMALL_BYTES: u64 = 1 << 20;
+/// Blocks that are kept behind the one of a range that was begun last.
+const LAG_BLOCKS: usize = 3;
 /// So many times the bytes that were read so far are fetched ahead, as far as the budget goes: who stops soon should
 /// not have paid for much.
 const AHEAD: u64 = 4;
 /// But no less than this: small blocks are waited for more than they are loaded.
 const AHEAD_BYTES_MIN: u64 = 2 << 20;
+/// Where all is wanted, it begins as if so many bytes were read already.
+const HEAD_START_BYTES: u64 = 4 << 20;
 
 /// Requests made and bytes received by [`ObjectReader`]s.
 #[derive(Debug, Default)]
@@ -66,6 +72,11 @@ impl ReadAhead {
     pub fn new(budget: u64) -> Self {
         let (held, read) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { budget, held, read, readers: Mutex::default() }
+    }
+
+    /// All of the objects is wanted, unless who reads them stops early.
+    pub fn expect_all(&self) {
+        self.read.fetch_max(HEAD_START_BYTES, Ordering::Relaxed);
     }
 
     fn has_room(&self, bytes: u64, limit: u64) -> bool {
@@ -113,14 +124,22 @@ struct State {
     /// The last range that nobody announced.
     extra: Option<Block>,
     plan: Plan,
-    /// For each range of the plan, the block if it is here or on its way.
-    blocks: Vec<Option<Block>>,
-    /// Those that were begun, whether they are still held or not.
-    is_begun: Vec<bool>,
+    /// Blocks of the plan that are here or on their way, by their numbers.
+    blocks: BTreeMap<usize, Block>,
+    /// How far each block of the plan is, whether it is still held or not.
+    progress: Vec<Progress>,
     /// All blocks before this place in the order of the plan were begun.
     begun: usize,
     /// Counts uses, to tell the blocks apart that were not used for long.
     clock: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Waiting,
+    Begun,
+    /// Some of it was read.
+    Read,
 }
 
 /// Some bytes of the object, here or on their way. What nobody holds or waits for is not fetched to its
@@ -270,8 +289,8 @@ impl Object {
         if is_small || state.plan == plan {
             return false;
         }
-        state.blocks = (0..plan.len()).map(|_| None).collect();
-        state.is_begun = vec![false; plan.len()];
+        state.blocks.clear();
+        state.progress = vec![Progress::Waiting; plan.len()];
         (state.plan, state.begun) = (plan, 0);
         true
     }
@@ -280,15 +299,15 @@ impl Object {
     fn begin_more(&self, limit: u64) -> bool {
         let mut state = self.state();
         while let Some(number) = state.plan.at(state.begun) {
-            if !state.is_begun[number] {
+            if state.progress[number] == Progress::Waiting {
                 let range = state.plan.range(number);
                 while !self.ahead.has_room(length(&range), limit) {
                     if !state.drop_passed() {
                         return false;
                     }
                 }
-                state.blocks[number] = Some(self.block(range));
-                state.is_begun[number] = true;
+                state.blocks.insert(number, self.block(range));
+                state.progress[number] = Progress::Begun;
             }
             state.begun += 1;
         }
@@ -321,17 +340,19 @@ impl Object {
         state.clock += 1;
         let clock = state.clock;
         let range = state.plan.range(number);
-        state.blocks[number].take_if(|block| block.has_failed());
-        if state.blocks[number].is_none() {
+        if state.blocks.get(&number).is_some_and(Block::has_failed) {
+            state.blocks.remove(&number);
+        }
+        if !state.blocks.contains_key(&number) {
             // What is read now goes before the budget: less than a block of each range does not do.
             let bytes = length(&range);
             while !self.ahead.has_room(bytes, self.ahead.budget) && state.drop_passed() {}
         }
-        state.is_begun[number] = true;
-        let block = state.blocks[number].get_or_insert_with(|| self.block(range));
-        if block.used == 0 {
-            self.ahead.read.fetch_add(length(&block.range), Ordering::Relaxed);
+        if state.progress[number] != Progress::Read {
+            self.ahead.read.fetch_add(length(&range), Ordering::Relaxed);
+            state.progress[number] = Progress::Read;
         }
+        let block = state.blocks.entry(number).or_insert_with(|| self.block(range));
         block.used = clock;
         (block.range.clone(), block.loading.clone())
     }
@@ -362,15 +383,17 @@ impl Object {
 }
 
 impl State {
-    /// Drops the block that was read longest ago among those whose readers are past them.
+    /// Drops the block that was read longest ago among those whose readers are past them. Several share a range,
+    /// and one may be a few blocks behind the others.
     fn drop_passed(&mut self) -> bool {
-        let used = |number: usize| self.blocks[number].as_ref().map_or(0, |block| block.used);
-        let is_passed = |number: &usize| {
-            let next = self.plan.next(*number);
-            used(*number) > 0 && next.is_some_and(|next| used(next) > 0)
-        };
-        let oldest = (0..self.blocks.len()).filter(is_passed).min_by_key(|&number| used(number));
-        oldest.map(|number| self.blocks[number] = None).is_some()
+        let passed = self.blocks.iter().filter(|(number, block)| {
+            let behind = successors(self.plan.next(**number), |&next| self.plan.next(next));
+            let mut near = behind.take(LAG_BLOCKS).peekable();
+            let is_last = near.peek().is_none();
+            block.used > 0 && !is_last && near.all(|next| self.progress[next] == Progress::Read)
+        });
+        let oldest = passed.min_by_key(|(_, block)| block.used).map(|(number, _)| *number);
+        oldest.is_some_and(|number| self.blocks.remove(&number).is_some())
     }
 }
 

@@ -42,6 +42,7 @@ impl Remote {
 
     /// Begins to fetch what printing an object will read, once its footer is here.
     pub(super) fn announce(&self, input: &Input, options: &PrintOptions) {
+        self.ahead.expect_all();
         let (input, options) = (input.clone(), options.clone());
         // An error comes again when it is printed.
         let announce = move || announce(&input, &options).unwrap_or(());
