@@ -15,7 +15,7 @@ use crate::credentials::{CredentialSource, Credentials};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::export::ExportSpec;
-use crate::interface::{Api, Call, Owner, Spelling, TASK_STATES, has_more};
+use crate::interface::{Api, Call, FINAL_STATES, Owner, Spelling, TASK_STATES, has_more};
 use crate::retry::{Attempts, History, Retry};
 use crate::sign::{self, Scope};
 use crate::task::{Collection, Task, TaskId};
@@ -25,6 +25,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Tasks behind so many pages of a list are not looked at.
 const PAGES_MAX: u64 = 500;
+/// Lists of all states that are read at most, when tasks move on while they are read.
+const PASSES_MAX: usize = 10;
 /// How often the list of tasks is searched after an unclear answer. The service may show a task
 /// a moment after it accepted it.
 const ADOPT_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
@@ -205,14 +207,8 @@ impl Client {
     pub async fn tasks(&self, collection: &str) -> Result<Vec<Task>, Error> {
         let mut tasks = match self.tasks_in(collection, None).await {
             // The vendor's page calls the state required, the SDK does not.
-            Err(error) if error.is_missing_parameter() => {
-                let mut tasks = Vec::new();
-                for state in TASK_STATES {
-                    tasks.extend(self.tasks_in(collection, Some(state)).await?);
-                }
-                tasks
-            }
-            tasks => tasks?,
+            Err(error) if error.is_missing_parameter() => self.tasks_of_states(collection).await?,
+            tasks => tasks?.0,
         };
         // A task is listed twice if it moved meanwhile, to the next page or the next state.
         let mut seen = HashSet::new();
@@ -225,13 +221,32 @@ impl Client {
         Ok(tasks)
     }
 
-    /// All pages of the list of tasks in one state, or in any.
+    /// The tasks in each state. Where a list has several pages, tasks that leave the state meanwhile move others to a
+    /// page that was read before: then all is listed again, until nothing new comes.
+    async fn tasks_of_states(&self, collection: &str) -> Result<Vec<Task>, Error> {
+        let (mut tasks, mut known) = (Vec::new(), HashSet::new());
+        for _ in 0..PASSES_MAX {
+            let (mut is_long, before) = (false, known.len());
+            for state in TASK_STATES {
+                let (listed, pages) = self.tasks_in(collection, Some(state)).await?;
+                is_long |= pages > 1 && !FINAL_STATES.contains(&state);
+                known.extend(listed.iter().map(|task| task.id.0.clone()));
+                tasks.extend(listed);
+            }
+            if !is_long || known.len() == before {
+                break;
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// All pages of the list of tasks in one state, or in any, and how many there are.
     async fn tasks_in(
         &self,
         collection: &str,
         state: Option<&'static str>,
-    ) -> Result<Vec<Task>, Error> {
-        let (mut tasks, mut seen) = (Vec::new(), 0);
+    ) -> Result<(Vec<Task>, u64), Error> {
+        let (mut tasks, mut seen, mut pages) = (Vec::new(), 0, 0);
         for page in 1..=PAGES_MAX {
             let take = |data: &Value| {
                 let listed = match self.api {
@@ -251,12 +266,12 @@ impl Client {
             let call = Call::Tasks { collection, state, page };
             let (listed, came, has_more) = self.read(call, take).await?;
             tasks.extend(listed);
-            seen += came;
+            (seen, pages) = (seen + came, page);
             if self.api == Api::V1 || !has_more {
                 break;
             }
         }
-        Ok(tasks)
+        Ok((tasks, pages))
     }
 
     /// Confirms a task that waits for it.

@@ -23,6 +23,9 @@ const EXPORT: &str = "data_export";
 pub(crate) const TASK_STATES: [&str; 7] =
     ["init", "queued", "running", "confirm", "confirmed", "done", "fail"];
 
+/// Those that no task leaves.
+pub(crate) const FINAL_STATES: [&str; 2] = ["done", "fail"];
+
 /// A generation of the interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
