@@ -24,15 +24,15 @@ const HEAD_BYTES: u64 = 64;
 const TAIL_BYTES: u64 = 64 * 1024;
 /// An object that is no larger is fetched whole.
 const SMALL_BYTES: u64 = 1 << 20;
-/// Blocks that are kept behind the one of a range that was begun last.
+/// Blocks of a range that are kept behind the one that was begun last, if some of them was not read.
 const LAG_BLOCKS: usize = 3;
 /// So many times the bytes that were read so far are fetched ahead, as far as the budget goes: who stops soon should
 /// not have paid for much.
-const AHEAD: u64 = 4;
+const AHEAD: u64 = 2;
 /// But no less than this: small blocks are waited for more than they are loaded.
 const AHEAD_BYTES_MIN: u64 = 2 << 20;
 /// Where all is wanted, it begins as if so many bytes were read already.
-const HEAD_START_BYTES: u64 = 4 << 20;
+const HEAD_START_BYTES: u64 = 8 << 20;
 
 /// Requests made and bytes received by [`ObjectReader`]s.
 #[derive(Debug, Default)]
@@ -149,6 +149,8 @@ struct Block {
     loading: Loading,
     /// When it was read last; 0 if it was only fetched ahead.
     used: u64,
+    /// Bytes that were read of it, twice those that were read twice.
+    read: u64,
     _held: Held,
 }
 
@@ -328,15 +330,20 @@ impl Object {
             }
         }
         if let Some(number) = state.plan.find(range.start) {
-            return self.planned(&mut state, number);
+            return self.planned(&mut state, number, &range);
         }
         state.extra.take_if(|block| !block.holds(&range) || block.has_failed());
         let block = state.extra.get_or_insert_with(|| self.block(range));
         (block.range.clone(), block.loading.clone())
     }
 
-    /// A block of the plan.
-    fn planned(&self, state: &mut State, number: usize) -> (Range<u64>, Loading) {
+    /// A block of the plan, of which the start of `wanted` is read.
+    fn planned(
+        &self,
+        state: &mut State,
+        number: usize,
+        wanted: &Range<u64>,
+    ) -> (Range<u64>, Loading) {
         state.clock += 1;
         let clock = state.clock;
         let range = state.plan.range(number);
@@ -354,6 +361,7 @@ impl Object {
         }
         let block = state.blocks.entry(number).or_insert_with(|| self.block(range));
         block.used = clock;
+        block.read += wanted.end.min(block.range.end) - wanted.start;
         (block.range.clone(), block.loading.clone())
     }
 
@@ -368,7 +376,7 @@ impl Object {
             (&mut task.0).await.unwrap_or_else(|error| Err(stopped(error)))
         };
         let held = Held::new(&self.ahead, length(&range));
-        Block { range, loading: loading.boxed().shared(), used: 0, _held: held }
+        Block { range, loading: loading.boxed().shared(), used: 0, read: 0, _held: held }
     }
 
     /// The ranges of both ends; a small object is all tail.
@@ -383,14 +391,17 @@ impl Object {
 }
 
 impl State {
-    /// Drops the block that was read longest ago among those whose readers are past them. Several share a range,
-    /// and one may be a few blocks behind the others.
+    /// Drops the block that was read longest ago among those that were read to the end, or whose readers are far
+    /// behind it: several share a range, and go through it at their own pace.
     fn drop_passed(&mut self) -> bool {
         let passed = self.blocks.iter().filter(|(number, block)| {
             let behind = successors(self.plan.next(**number), |&next| self.plan.next(next));
             let mut near = behind.take(LAG_BLOCKS).peekable();
             let is_last = near.peek().is_none();
-            block.used > 0 && !is_last && near.all(|next| self.progress[next] == Progress::Read)
+            block.read >= length(&block.range)
+                || block.used > 0
+                    && !is_last
+                    && near.all(|next| self.progress[next] == Progress::Read)
         });
         let oldest = passed.min_by_key(|(_, block)| block.used).map(|(number, _)| *number);
         oldest.is_some_and(|number| self.blocks.remove(&number).is_some())
