@@ -1,10 +1,11 @@
 //! A link with latency and a limited rate for each connection, for the benches: `link PORT DELAY_MS MEGABYTES`.
 //!
-//! Listens on a port of 127.0.0.1 that it prints, and forwards every connection to PORT. Bytes arrive DELAY_MS later,
-//! in both directions, and no faster than MEGABYTES (10^6) a second for each connection and direction, 0 for no limit.
+//! Listens on a port of 127.0.0.1 that it prints, and forwards every connection to `PORT`. Bytes arrive `DELAY_MS` later,
+//! in both directions, and no faster than `MEGABYTES` (10^6) a second for each connection and direction, 0 for no limit.
 //! A new connection costs a round trip, as its handshake would. It ends when stdin is closed.
 
 #![expect(clippy::print_stdout, reason = "says where it listens")]
+#![expect(clippy::cast_precision_loss, reason = "chunks are small")]
 
 use std::io::{self, Read};
 use std::sync::Arc;

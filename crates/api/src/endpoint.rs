@@ -3,12 +3,52 @@
 use std::net::IpAddr;
 
 use reqwest::Url;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::interface::Api;
 
-/// Regions with VikingDB and their hosts in V1 and V2, from the vendor's pages 1254488 and 1792715.
-const HOSTS: [(&str, &str, &str); 4] = [
+/// The cloud whose account is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Site {
+    /// `volcengine.com`.
+    #[default]
+    Volcengine,
+    /// `byteplus.com`, the international one. It takes signatures of the service `vikingdb` only, which are V2's.
+    BytePlus,
+}
+
+impl Site {
+    /// The region that is asked unless another is named.
+    pub fn region(self) -> &'static str {
+        match self {
+            Self::Volcengine => "cn-beijing",
+            Self::BytePlus => "ap-southeast-1",
+        }
+    }
+
+    /// The generation of the interface that is spoken unless another is named.
+    pub fn api(self) -> Api {
+        match self {
+            Self::Volcengine => Api::V1,
+            Self::BytePlus => Api::V2,
+        }
+    }
+
+    fn hosts(self) -> &'static [Hosts] {
+        match self {
+            Self::Volcengine => &VOLCENGINE,
+            Self::BytePlus => &BYTEPLUS,
+        }
+    }
+}
+
+/// A region with VikingDB and its hosts in V1 and V2.
+type Hosts = (&'static str, &'static str, &'static str);
+
+/// From the vendor's pages 1254488 and 1792715.
+const VOLCENGINE: [Hosts; 4] = [
     ("cn-beijing", "api-vikingdb.volces.com", "vikingdb.cn-beijing.volcengineapi.com"),
     (
         "cn-guangzhou",
@@ -27,6 +67,13 @@ const HOSTS: [(&str, &str, &str); 4] = [
     ),
 ];
 
+/// V1 from the vendor's page 1254488, V2 as public programs of its users have it.
+const BYTEPLUS: [Hosts; 1] = [(
+    "ap-southeast-1",
+    "api-vikingdb.mlp.ap-mya.byteplus.com",
+    "vikingdb.ap-southeast-1.byteplusapi.com",
+)];
+
 /// A VikingDB service: its address and the region that goes into signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -36,16 +83,24 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// The public endpoint of a region for one generation of the interface, over https.
-    pub fn of_region(region: &str, api: Api) -> Result<Self, Error> {
-        let known = HOSTS.iter().find(|(name, ..)| *name == region);
+    pub fn of_region(site: Site, region: &str, api: Api) -> Result<Self, Error> {
+        let known = site.hosts().iter().find(|(name, ..)| *name == region);
         let host = known.map(|(_, v1, v2)| match api {
             Api::V1 => *v1,
             Api::V2 => *v2,
         });
         let host = host.ok_or_else(|| Error::Endpoint {
             endpoint: region.to_owned(),
-            problem: "no VikingDB region has this name; known are cn-beijing, cn-guangzhou, \
-                      cn-shanghai and ap-southeast-1, others need an explicit endpoint",
+            problem: match site {
+                Site::Volcengine => {
+                    "no VikingDB region has this name; known are cn-beijing, cn-guangzhou, \
+                     cn-shanghai and ap-southeast-1, others need an explicit endpoint"
+                }
+                Site::BytePlus => {
+                    "no region of BytePlus has this name; known is ap-southeast-1, others need an \
+                     explicit endpoint"
+                }
+            },
         })?;
         Self::new(&format!("https://{host}"), region, false)
     }
@@ -100,5 +155,96 @@ impl Endpoint {
     pub(crate) fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Signatures that fit prove no host: each is written out here with where it is from.
+    #[test]
+    fn every_host_is_as_its_source_has_it() {
+        for (site, region, api, url, _source) in [
+            (
+                Site::Volcengine,
+                "cn-beijing",
+                Api::V1,
+                "https://api-vikingdb.volces.com",
+                "page 1254488",
+            ),
+            (
+                Site::Volcengine,
+                "cn-shanghai",
+                Api::V1,
+                "https://api-vikingdb.mlp.cn-shanghai.volces.com",
+                "page 1254488",
+            ),
+            (
+                Site::Volcengine,
+                "cn-guangzhou",
+                Api::V1,
+                "https://api-vikingdb.mlp.cn-guangzhou.volces.com",
+                "page 1254488",
+            ),
+            (
+                Site::Volcengine,
+                "ap-southeast-1",
+                Api::V1,
+                "https://api-vikingdb.mlp.ap-mya.byteplus.com",
+                "page 1254488",
+            ),
+            (
+                Site::Volcengine,
+                "cn-beijing",
+                Api::V2,
+                "https://vikingdb.cn-beijing.volcengineapi.com",
+                "page 1792715",
+            ),
+            (
+                Site::Volcengine,
+                "cn-shanghai",
+                Api::V2,
+                "https://vikingdb.cn-shanghai.volcengineapi.com",
+                "page 1792715",
+            ),
+            (
+                Site::Volcengine,
+                "cn-guangzhou",
+                Api::V2,
+                "https://vikingdb.cn-guangzhou.volcengineapi.com",
+                "page 1792715",
+            ),
+            (
+                Site::Volcengine,
+                "ap-southeast-1",
+                Api::V2,
+                "https://vikingdb.ap-southeast-1.volcengineapi.com",
+                "page 1792715",
+            ),
+            (
+                Site::BytePlus,
+                "ap-southeast-1",
+                Api::V1,
+                "https://api-vikingdb.mlp.ap-mya.byteplus.com",
+                "page 1254488",
+            ),
+            (
+                Site::BytePlus,
+                "ap-southeast-1",
+                Api::V2,
+                "https://vikingdb.ap-southeast-1.byteplusapi.com",
+                "programs of users",
+            ),
+        ] {
+            let endpoint = Endpoint::of_region(site, region, api).unwrap();
+            assert_eq!((endpoint.url(), endpoint.region()), (url, region));
+        }
+        assert_eq!((Api::V1.service(), Api::V2.service()), ("air", "vikingdb"));
+        for site in [Site::Volcengine, Site::BytePlus] {
+            assert!(Endpoint::of_region(site, site.region(), site.api()).is_ok());
+            assert!(Endpoint::of_region(site, "mars", site.api()).is_err());
+        }
+        assert!(Endpoint::of_region(Site::BytePlus, "cn-beijing", Api::V2).is_err());
     }
 }

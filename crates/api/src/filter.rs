@@ -266,6 +266,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_sent_as_what_was_typed() {
+        for typed in ["3.33333e44", "116.40740000000001", "1e-7", "1.7976931348623157e308", "-0.1"]
+        {
+            let text = format!(r#"[{{"op":"range","field":"x","gt":{typed}}}]"#);
+            let sent = Filter::parse(&text).unwrap().to_json()[0]["gt"].to_string();
+            assert_eq!(sent.parse::<f64>(), typed.parse::<f64>(), "{typed} became {sent}");
+        }
+    }
+
+    #[test]
     fn each_mistake_is_named_with_its_place() {
         let cases = [
             ("[", "not JSON"),

@@ -20,7 +20,7 @@
 //! # let emulator = viking_emulator::Emulator::start(viking_emulator::Options::new(collections)).await?;
 //! # let (url, access_key) = (&emulator.ready().vikingdb, &emulator.ready().access_key);
 //! # let secret_key = emulator.ready().secret_key.clone();
-//! let endpoint = Endpoint::new(url, "cn-beijing", false)?; // or Endpoint::of_region("cn-beijing", Api::V1)
+//! let endpoint = Endpoint::new(url, "cn-beijing", false)?; // or Endpoint::of_region(Site::Volcengine, "cn-beijing", Api::V1)
 //! let credentials = Credentials::new(access_key, secret_key, None);
 //! let client = Client::new(endpoint, credentials, jiff::Timestamp::now)?;
 //! let spec = ExportSpec {
@@ -60,7 +60,7 @@ pub use {jiff, reqwest, serde_json};
 
 pub use client::Client;
 pub use credentials::{CredentialSource, Credentials};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Site};
 pub use error::{Error, ErrorClass, Refusal};
 pub use export::{ExportSpec, FileType, Rows, TosPath};
 pub use filter::{Filter, FilterError};

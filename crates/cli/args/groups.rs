@@ -8,13 +8,14 @@ use bytesize::ByteSize;
 use clap::Args;
 #[cfg(feature = "embedded")]
 use viking_export::config::CredentialSet;
-use viking_export::config::{Address, AddressOverrides, Service};
+use viking_export::config::{Address, AddressOverrides, Service, site_of_credentials};
+use viking_export::viking_api::{Api, Site};
 use viking_export::viking_fetch::{Jobs, Verify};
 use viking_export::{RowOptions, RunOptions, TransferOptions};
 
 use super::values::{
     ApiArg, BinaryArg, FileTypeArg, Format, NonFiniteArg, NullsArg, NumberOrString, ProgressForm,
-    Trimmed, VectorsArg, VerifyArg, When, jobs, parsed, part_size, size, text, time, word,
+    SiteArg, Trimmed, VectorsArg, VerifyArg, When, jobs, parsed, part_size, size, text, time, word,
 };
 
 #[derive(Debug, Clone, Args)]
@@ -53,15 +54,12 @@ pub(crate) struct TalkArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct ServiceArgs {
-    /// The region of the service
-    #[arg(
-        long,
-        global = true,
-        env = "VOLCENGINE_REGION",
-        value_parser = text(),
-        default_value = "cn-beijing"
-    )]
-    pub(crate) region: String,
+    /// The cloud of the account [default: that of the credentials]
+    #[arg(long, global = true, value_name = "SITE", value_parser = word::<SiteArg>(), env = "VIKING_EXPORT_SITE")]
+    pub(crate) site: Option<SiteArg>,
+    /// The region of the service [default: cn-beijing, or ap-southeast-1 with --site byteplus]
+    #[arg(long, global = true, env = "VOLCENGINE_REGION", value_parser = text())]
+    pub(crate) region: Option<String>,
     /// The URL of VikingDB [default: that of the region]
     #[arg(
         long,
@@ -82,23 +80,22 @@ pub(crate) struct ServiceArgs {
         hide_env_values = true
     )]
     pub(crate) tos_endpoint: Option<String>,
-    /// The version of VikingDB's interface
+    /// The version of VikingDB's interface [default: v1, or v2 with --site byteplus]
     #[arg(
         long,
         global = true,
         value_name = "API",
         value_parser = word::<ApiArg>(),
-        env = "VIKING_EXPORT_API",
-        default_value = "v1"
+        env = "VIKING_EXPORT_API"
     )]
-    pub(crate) api: ApiArg,
+    pub(crate) api: Option<ApiArg>,
     /// The collection's project, with --api v2
     #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROJECT")]
     pub(crate) project: Option<String>,
     /// The collection's resource id instead of its name, with --api v2
     #[arg(long, global = true, value_name = "ID", value_parser = text())]
     pub(crate) resource_id: Option<String>,
-    /// Use the credentials of this profile in ~/.volcengine/config.json
+    /// Use the credentials of this profile in ~/.volcengine/config.json or ~/.byteplus/config.json
     #[arg(long, global = true, value_name = "NAME", value_parser = text(), env = "VIKING_EXPORT_PROFILE")]
     pub(crate) profile: Option<String>,
     /// How long a request may go without an answer before it fails
@@ -129,8 +126,10 @@ impl ServiceArgs {
             endpoint: is_typed("endpoint"),
             tos_endpoint: is_typed("tos_endpoint"),
         };
+        let asked = self.profile.as_deref().filter(|_| is_profile_asked);
+        let site = self.site.map_or_else(|| site_of_credentials(asked), Site::from);
         let service = self
-            .patient(Service::new(self.address()))
+            .patient(Service::new(self.address(site)))
             .with_allow_http(self.allow_http)
             .with_overrides(overrides);
         match &self.profile {
@@ -143,7 +142,7 @@ impl ServiceArgs {
     #[cfg(feature = "embedded")]
     pub(crate) fn embedded_service(&self, ready: &viking_emulator::Ready) -> Service {
         let address = self
-            .address()
+            .address(Site::default())
             .with_region(ready.region.clone())
             .with_endpoint(ready.vikingdb.clone())
             .with_tos_endpoint(ready.tos.clone());
@@ -152,12 +151,13 @@ impl ServiceArgs {
         self.patient(Service::new(address)).with_credentials(credentials).embedded()
     }
 
-    fn address(&self) -> Address {
+    fn address(&self, site: Site) -> Address {
         Address::default()
-            .with_region(self.region.clone())
+            .with_site(site)
+            .with_region(self.region.as_deref().unwrap_or(site.region()))
             .with_endpoint(self.endpoint.clone())
             .with_tos_endpoint(self.tos_endpoint.clone())
-            .with_api(self.api.into())
+            .with_api(self.api.map_or(site.api(), Api::from))
             .with_project(self.project.clone())
             .with_resource_id(self.resource_id.clone())
     }

@@ -24,10 +24,11 @@ const fn setting(name: &'static str, variable: &'static str, default: &'static s
     Setting { name, variable, default }
 }
 
-const SETTINGS: [Setting; 12] = [
-    setting("region", "VOLCENGINE_REGION", "cn-beijing"),
+const SETTINGS: [Setting; 13] = [
+    setting("site", "VIKING_EXPORT_SITE", "that of the credentials"),
+    setting("region", "VOLCENGINE_REGION", "the site's"),
     setting("endpoint", "VIKING_EXPORT_ENDPOINT", "the region's"),
-    setting("api", "VIKING_EXPORT_API", "v1"),
+    setting("api", "VIKING_EXPORT_API", "the site's"),
     setting("project", "VIKING_EXPORT_PROJECT", "the account's default"),
     setting("profile", "VIKING_EXPORT_PROFILE", "none"),
     setting("tos_endpoint", "VIKING_EXPORT_TOS_ENDPOINT", "the region's"),

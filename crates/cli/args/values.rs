@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ValueEnum};
 use jiff::SignedDuration;
 use viking_export::record::Vectors;
-use viking_export::viking_api::{Api, FileType};
+use viking_export::viking_api::{Api, FileType, Site};
 use viking_export::viking_fetch::Jobs;
 use viking_export::viking_reader::{
     BinaryForm, DecimalForm, Int64Form, NonFinite, Nulls, PrintFormat,
@@ -85,6 +85,7 @@ macro_rules! words {
 }
 
 words!(ApiArg => Api { V1 => V1, V2 => V2 }; V1, V2);
+words!(SiteArg => Site { Volcengine => Volcengine, Byteplus => BytePlus }; Volcengine, Byteplus);
 words!(FileTypeArg => FileType { Json => Json, Parquet => Parquet }; Json, Parquet);
 words!(Format => PrintFormat { Jsonl => JsonLines, Json => JsonArray, Arrow => ArrowStream }; Jsonl, Json, Arrow);
 words!(

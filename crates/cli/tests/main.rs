@@ -17,6 +17,7 @@ mod rows;
 mod safety;
 mod secrets;
 mod signals;
+mod site;
 mod streams;
 mod talk;
 mod terminal;

@@ -7,8 +7,8 @@ use clap::ArgMatches;
 use crate::args::{is_typed, typed};
 
 /// Flags that say where and as whom to ask. What one command was told, the next one has to be told too.
-const FLAGS: [&str; 7] =
-    ["region", "endpoint", "tos_endpoint", "api", "project", "resource_id", "profile"];
+const FLAGS: [&str; 8] =
+    ["site", "region", "endpoint", "tos_endpoint", "api", "project", "resource_id", "profile"];
 
 /// Writes commands to copy.
 #[derive(Debug, Clone, Default)]

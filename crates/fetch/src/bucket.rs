@@ -21,6 +21,11 @@ pub fn tos_endpoint(region: &str) -> String {
     format!("https://tos-s3-{region}.volces.com")
 }
 
+/// The same at `BytePlus`, from its page on the S3 protocol.
+pub fn byteplus_tos_endpoint(region: &str) -> String {
+    format!("https://tos-s3-{region}.bytepluses.com")
+}
+
 /// How a bucket is reached.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -289,7 +294,8 @@ fn without_password(endpoint: &str) -> &str {
 fn native_region(host: &str) -> Option<&str> {
     let rest = host.strip_prefix("tos-").filter(|rest| !rest.starts_with("s3-"))?;
     let (region, domain) = rest.split_once('.')?;
-    matches!(domain, "volces.com" | "ivolces.com" | "bytepluses.com").then_some(region)
+    let domains = ["volces.com", "ivolces.com", "bytepluses.com", "ibytepluses.com"];
+    domains.contains(&domain).then_some(region)
 }
 
 #[cfg(test)]
@@ -308,6 +314,8 @@ mod tests {
         let expected = "https://demo.tos-s3-cn-beijing.volces.com";
         assert_eq!(address(&tos_endpoint("cn-beijing")).unwrap(), expected);
         assert_eq!(address("tos-s3-cn-beijing.volces.com/").unwrap(), expected);
+        let expected = "https://demo.tos-s3-ap-southeast-1.bytepluses.com";
+        assert_eq!(address(&byteplus_tos_endpoint("ap-southeast-1")).unwrap(), expected);
         assert_eq!(address("http://tos.localhost:81").unwrap(), "http://demo.tos.localhost:81");
     }
 
@@ -316,6 +324,7 @@ mod tests {
         let cases = [
             ("https://demo.tos-s3-cn-beijing.volces.com", "leave it out"),
             ("https://tos-cn-beijing.volces.com", "tos-s3-cn-beijing.volces.com"),
+            ("tos-ap-southeast-1.ibytepluses.com", "tos-s3-ap-southeast-1.ibytepluses.com"),
             ("https://tos-s3-cn-beijing.volces.com/demo", "nothing behind"),
             ("http://tos-s3-cn-beijing.volces.com", "https"),
             ("http://127.0.0.1:80", "bare address"),

@@ -58,7 +58,7 @@ mod ranges;
 mod retry;
 mod schedule;
 
-pub use bucket::{Bucket, BucketOptions, tos_endpoint};
+pub use bucket::{Bucket, BucketOptions, byteplus_tos_endpoint, tos_endpoint};
 pub use disk::{free_bytes, needed_bytes, remove_partial};
 pub use durable::{create_folder_durably, rename_durably, replace_durably};
 pub use error::{Cause, Error, ErrorClass, Refusal};

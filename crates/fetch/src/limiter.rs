@@ -168,8 +168,8 @@ impl Climb {
                 self.begin(Phase::Measuring);
                 limit
             }
-            // A tenth more is worth twice as many requests at once.
-            Phase::Measuring if rate / 11 > self.best / 10 => {
+            // A quarter more is worth twice as many requests at once.
+            Phase::Measuring if rate / 5 > self.best / 4 => {
                 self.best = rate;
                 self.begin(if limit < max { Phase::Settling } else { Phase::Found });
                 (2 * limit).min(max)

@@ -5,16 +5,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use viking_api::Site;
 
 use super::credentials::CredentialSet;
 use super::environment::{variable, without_bom};
 use crate::error::{CredentialsError, Result};
 
-/// The file of `ve` and the V2 SDK family.
-pub(super) fn profile_path() -> Option<PathBuf> {
-    match variable("VOLCENGINE_CLI_CONFIG_FILE") {
+/// The file of `ve` and the V2 SDK family, and that of the SDKs of `BytePlus`, which has the same form.
+pub(super) fn profile_path(site: Site) -> Option<PathBuf> {
+    let (named, usual) = match site {
+        Site::Volcengine => ("VOLCENGINE_CLI_CONFIG_FILE", ".volcengine/config.json"),
+        Site::BytePlus => ("BYTEPLUS_CLI_CONFIG_FILE", ".byteplus/config.json"),
+    };
+    match variable(named) {
         Some(path) => Some(PathBuf::from(path)),
-        None => home().map(|home| home.join(".volcengine/config.json")),
+        None => home().map(|home| home.join(usual)),
     }
 }
 

@@ -9,4 +9,5 @@ mod service;
 pub use credentials::{CredentialSet, Purpose};
 #[cfg(any(test, fuzzing))]
 pub(crate) use key_files::read_any;
+pub use lookup::site_of_credentials;
 pub use service::{Address, AddressOverrides, Service};

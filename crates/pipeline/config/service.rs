@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use viking_api::{Api, Client, Endpoint, Owner};
-use viking_fetch::{BucketOptions, tos_endpoint};
+use viking_api::{Api, Client, Endpoint, Owner, Site};
+use viking_fetch::{BucketOptions, byteplus_tos_endpoint, tos_endpoint};
 
 use super::credentials::{CredentialSet, Purpose};
 use super::lookup::Lookup;
@@ -19,6 +19,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Address {
+    /// The cloud whose account is used.
+    #[serde(default)]
+    pub site: Site,
     /// The region, for example `cn-beijing`.
     pub region: String,
     /// The URL of `VikingDB`, if it is not the region's own.
@@ -37,6 +40,12 @@ pub struct Address {
 }
 
 impl Address {
+    /// Sets [`site`](Self::site).
+    #[must_use]
+    pub fn with_site(self, site: Site) -> Self {
+        Self { site, ..self }
+    }
+
     /// Sets [`region`](Self::region).
     #[must_use]
     pub fn with_region(self, region: impl Into<String>) -> Self {
@@ -117,8 +126,8 @@ struct Profile {
 }
 
 impl Profile {
-    fn lookup(&self, purpose: Purpose) -> Lookup {
-        Lookup { purpose, profile: self.name.clone(), is_asked: self.is_asked }
+    fn lookup(&self, site: Site, purpose: Purpose) -> Lookup {
+        Lookup { site, purpose, profile: self.name.clone(), is_asked: self.is_asked }
     }
 }
 
@@ -157,7 +166,7 @@ impl Service {
         Self { retry_for: retry_for.into(), ..self }
     }
 
-    /// Takes the credentials from this profile of `~/.volcengine/config.json`: before the environment if it
+    /// Takes the credentials from this profile of `~/.volcengine/config.json`, or of `~/.byteplus/config.json`: before the environment if it
     /// `is_asked` for, else after it.
     #[must_use]
     pub fn with_profile(self, profile: &str, is_asked: bool) -> Self {
@@ -221,13 +230,13 @@ impl Service {
 
     /// A client of `VikingDB`.
     pub fn client(&self) -> Result<Client> {
-        let Address { region, endpoint, api, project, resource_id, .. } = &self.address;
+        let Address { site, region, endpoint, api, project, resource_id, .. } = &self.address;
         if *api == Api::V1 && (project.is_some() || resource_id.is_some()) {
             return Err(RequestError::V2Only { option: V2Option::Owner }.into());
         }
         let endpoint = match endpoint {
             Some(url) => Endpoint::new(url, region, self.allow_http)?,
-            None => Endpoint::of_region(region, *api)?,
+            None => Endpoint::of_region(*site, region, *api)?,
         };
         let owner =
             Owner::default().with_project(project.clone()).with_resource_id(resource_id.clone());
@@ -235,9 +244,11 @@ impl Service {
         let found = self.credentials(Purpose::Vikingdb)?;
         let client = match &self.credentials {
             Source::Given(_) => Client::new(endpoint, found.credentials(), jiff::Timestamp::now),
-            Source::Lookup(profile) => {
-                Client::new(endpoint, profile.lookup(Purpose::Vikingdb), jiff::Timestamp::now)
-            }
+            Source::Lookup(profile) => Client::new(
+                endpoint,
+                profile.lookup(*site, Purpose::Vikingdb),
+                jiff::Timestamp::now,
+            ),
         };
         let mut retry = viking_api::Retry::default();
         if let Some(time) = self.retry_for {
@@ -250,13 +261,16 @@ impl Service {
     /// How buckets of TOS are reached. `retries` says how often a request is repeated at most; without it the time
     /// decides.
     pub(crate) fn bucket_options(&self, retries: Option<u8>) -> Result<BucketOptions> {
-        let Address { region, tos_endpoint: endpoint, .. } = &self.address;
-        let endpoint = endpoint.clone().unwrap_or_else(|| tos_endpoint(region));
+        let Address { site, region, tos_endpoint: endpoint, .. } = &self.address;
+        let endpoint = endpoint.clone().unwrap_or_else(|| match site {
+            Site::Volcengine => tos_endpoint(region),
+            Site::BytePlus => byteplus_tos_endpoint(region),
+        });
         let found = self.credentials(Purpose::Tos)?;
         let options = match &self.credentials {
             Source::Given(_) => BucketOptions::new(&endpoint, region, found.keys()),
             Source::Lookup(profile) => {
-                BucketOptions::new(&endpoint, region, profile.lookup(Purpose::Tos))
+                BucketOptions::new(&endpoint, region, profile.lookup(*site, Purpose::Tos))
             }
         };
         let mut retry = options.retry.with_times(retries.map(u32::from));
@@ -271,7 +285,7 @@ impl Service {
     pub fn credentials(&self, purpose: Purpose) -> Result<CredentialSet> {
         let found = match &self.credentials {
             Source::Given(given) => return Ok(given.clone()),
-            Source::Lookup(profile) => profile.lookup(purpose).find()?,
+            Source::Lookup(profile) => profile.lookup(self.address.site, purpose).find()?,
         };
         if let Some(file) = found.open_file() {
             // One is enough to tell.

@@ -234,7 +234,7 @@ impl Run<'_> {
                 },
                 Step::ListMissing => {
                     printed.as_mut().ok_or_else(missing)?.output.keep()?;
-                    let answer = self.list_missing(output).await?;
+                    let answer = self.list_missing(output.path().is_some()).await?;
                     // The file of the output is taken up again.
                     printed.take_if(|_| answer == Answer::New);
                     answer
@@ -291,17 +291,18 @@ impl Run<'_> {
         Ok(Answer::Done)
     }
 
-    /// Lists once more after fewer rows came than the service counted.
-    async fn list_missing(&mut self, output: &RowOutput) -> Result<Answer> {
+    /// Lists once more after fewer rows came than the service counted. New objects can be printed if the output
+    /// `is_file`.
+    async fn list_missing(&mut self, is_file: bool) -> Result<Answer> {
         let objects = self.list_again().await?;
         if !self.folder.refused.is_empty() {
             return Err(Error::RefusedKeys(self.folder.refused.clone()));
         }
         match objects {
             0 => Ok(Answer::Done),
+            _ if is_file => Ok(Answer::New),
             // What is printed has left, and the new rows may belong between it.
-            _ if output.path().is_none() => Err(ProofError::ListedLate { objects }.into()),
-            _ => Ok(Answer::New),
+            _ => Err(ProofError::ListedLate { objects }.into()),
         }
     }
 

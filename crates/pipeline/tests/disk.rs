@@ -6,7 +6,12 @@
 //! more. A loss of power also takes what was not synced: bytes of files behind their last `fsync`, and names
 //! behind the last `fsync` of their folder.
 
-#![expect(unsafe_code, reason = "definitions of functions of the C library")]
+#![expect(
+    unsafe_code,
+    clippy::cast_possible_truncation,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "definitions of functions of the C library, in its types"
+)]
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -161,10 +166,10 @@ impl Disk {
         if state.is_dead {
             match state.trouble {
                 Some(Trouble::PowerLoss(_)) => {
-                    inside(|| lose_power(&self.shared.root, &mut state, false))
+                    inside(|| lose_power(&self.shared.root, &mut state, false));
                 }
                 Some(Trouble::TornWrite(_)) => {
-                    inside(|| lose_power(&self.shared.root, &mut state, true))
+                    inside(|| lose_power(&self.shared.root, &mut state, true));
                 }
                 _ => {}
             }
@@ -277,9 +282,9 @@ fn lose_power(root: &Path, state: &mut State, is_torn: bool) {
     for entry in fs::read_dir(root).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            fs::remove_dir_all(path).unwrap()
+            fs::remove_dir_all(path).unwrap();
         } else {
-            fs::remove_file(path).unwrap()
+            fs::remove_file(path).unwrap();
         }
     }
     (state.names, state.safe_bytes) = (BTreeMap::new(), HashMap::new());

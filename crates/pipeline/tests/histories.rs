@@ -19,6 +19,7 @@ use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use tokio::runtime::Runtime;
 use viking_emulator::{Collections, Emulator, Options};
+use viking_export::config::environment::variable;
 use viking_export::config::{Address, CredentialSet, Service};
 use viking_export::error::{OutputError, TaskError};
 use viking_export::viking_api::{ExportSpec, FileType, Rows, TosPath};
@@ -33,7 +34,7 @@ const HISTORIES: u32 = 2_000;
 /// Most of their time histories wait for each other's services, so that many can be under way.
 const AT_ONCE: u32 = 64;
 /// No attempt takes longer. The slowest wait for a list that stays empty.
-const ATTEMPT_TIME: Duration = Duration::from_secs(60);
+const ATTEMPT_TIME: Duration = Duration::from_mins(1);
 
 const BUCKET: &str = "demo";
 const OBJECTS: usize = 3;
@@ -245,10 +246,8 @@ impl World {
     /// Notes the rows of objects that are new in the bucket.
     fn look_at_objects(&mut self) {
         for (index, key) in self.emulator.keys(BUCKET, "").into_iter().enumerate() {
-            let bytes = self.emulator.get(BUCKET, &key).unwrap();
             let etag = self.emulator.etag(BUCKET, &key).unwrap();
             self.rows.entry(etag).or_insert_with(|| lines_of_task(index));
-            drop(bytes);
         }
     }
 
@@ -319,7 +318,7 @@ impl World {
 
 /// So many rows as a Parquet file and as lines.
 fn parquet(first: usize, rows: usize) -> (Vec<u8>, String) {
-    let ids: Vec<i64> = (first..first + rows).map(|id| id as i64).collect();
+    let ids: Vec<i64> = (first..first + rows).map(|id| i64::try_from(id).unwrap()).collect();
     let texts: Vec<String> = ids.iter().map(|id| format!("row {id} of the collection")).collect();
     let mut lines = String::new();
     for (id, text) in ids.iter().zip(&texts) {
@@ -405,7 +404,7 @@ fn whatever_happens_each_row_is_there_once_or_an_error_is() {
         // SAFETY: nothing else runs in this process yet, as this is its only test.
         unsafe { std::env::set_var(name, value) };
     }
-    let wanted = std::env::var("VIKING_HISTORIES").ok().and_then(|wanted| wanted.parse().ok());
+    let wanted = variable("VIKING_HISTORIES").and_then(|wanted| wanted.parse().ok());
     let histories: u32 = wanted.unwrap_or(HISTORIES);
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {

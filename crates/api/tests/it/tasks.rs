@@ -187,7 +187,7 @@ async fn a_signature_of_one_request_does_not_fit_another() {
 fn secrets_do_not_show_in_debug_output() {
     let credentials =
         Credentials::new("AKLTpublic", " hush-secret\n".to_owned(), Some("hush-token".to_owned()));
-    let endpoint = Endpoint::of_region("cn-beijing", Api::V1).unwrap();
+    let endpoint = Endpoint::of_region(Site::Volcengine, "cn-beijing", Api::V1).unwrap();
     let client = Client::new(endpoint, credentials.clone(), Timestamp::now).unwrap();
     let text = format!("{credentials:?} {client:?}");
     assert!(text.contains("AKLTpublic"));
@@ -212,7 +212,7 @@ fn endpoints_are_checked() {
     ] {
         assert!(endpoint(bad).is_err(), "{bad}");
     }
-    assert!(Endpoint::of_region("mars", Api::V1).is_err());
+    assert!(Endpoint::of_region(Site::Volcengine, "mars", Api::V1).is_err());
 }
 
 fn v2(emulator: &Emulator) -> Client {
