@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use viking_api::{
     Api, Client, CredentialSource, Credentials, Endpoint, Error, ErrorClass, ExportSpec, FileType,
-    Filter, Owner, Poll, Rows, TaskId, TaskState, TosPath,
+    Filter, Owner, Poll, Rows, Site, TaskId, TaskState, TosPath,
 };
 use viking_emulator::{Collections, Emulator, Options};
 
