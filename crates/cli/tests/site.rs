@@ -1,6 +1,8 @@
 //! Accounts of `BytePlus`: told from the credentials, and with hosts of their own.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 
 use serde_json::Value;
 
@@ -64,8 +66,17 @@ fn each_site_has_its_hosts() {
     place.set("VIKING_EXPORT_RETRY_FOR", "1s");
     let vikingdb = "vikingdb.ap-southeast-1.byteplusapi.com";
     place.run(&["list", "example"]).fails(7, &[vikingdb]);
-    let tos = "tos-s3-ap-southeast-1.bytepluses.com";
-    assert!(place.run(&["count", "tos://demo/x", "-v"]).stderr.contains(tos));
+    // A proxy hears which host is meant.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    place.set("HTTPS_PROXY", &format!("http://{}", proxy.local_addr().unwrap()));
+    let asked = std::thread::spawn(move || {
+        let mut line = String::new();
+        BufReader::new(proxy.accept().unwrap().0).read_line(&mut line).unwrap();
+        line
+    });
+    place.run(&["count", "tos://demo/x"]).fails(7, &["tos://demo/x"]);
+    let asked = asked.join().unwrap();
+    assert!(asked.contains("demo.tos-s3-ap-southeast-1.bytepluses.com:443"), "{asked}");
     // With keys of both, Volcengine is asked.
     place.set("VOLCENGINE_ACCESS_KEY", "AKLT");
     place.set("VOLCENGINE_SECRET_KEY", "c2VjcmV0");
