@@ -20,6 +20,14 @@ pub enum Site {
 }
 
 impl Site {
+    /// Its name in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Volcengine => "volcengine",
+            Self::BytePlus => "byteplus",
+        }
+    }
+
     /// The region that is asked unless another is named.
     pub fn region(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use etcetera::BaseStrategy;
 use viking_export::config::environment::{is_blank, variable, without_bom};
+use viking_export::viking_api::{Api, Site};
 
 use super::typed::typed;
 use crate::ui::failure::{Exit, Failure, Outcome};
@@ -25,10 +26,10 @@ const fn setting(name: &'static str, variable: &'static str, default: &'static s
 }
 
 const SETTINGS: [Setting; 13] = [
-    setting("site", "VIKING_EXPORT_SITE", "that of the credentials"),
-    setting("region", "VOLCENGINE_REGION", "the site's"),
+    setting("site", "VIKING_EXPORT_SITE", ""),
+    setting("region", "VOLCENGINE_REGION", ""),
     setting("endpoint", "VIKING_EXPORT_ENDPOINT", "the region's"),
-    setting("api", "VIKING_EXPORT_API", "the site's"),
+    setting("api", "VIKING_EXPORT_API", ""),
     setting("project", "VIKING_EXPORT_PROJECT", "the account's default"),
     setting("profile", "VIKING_EXPORT_PROFILE", "none"),
     setting("tos_endpoint", "VIKING_EXPORT_TOS_ENDPOINT", "the region's"),
@@ -133,15 +134,22 @@ pub(crate) struct Resolved {
 }
 
 impl SettingsFile {
-    /// Where each setting comes from: flag, environment, file, default.
-    pub(crate) fn origins(&self, matches: &ArgMatches) -> Vec<Resolved> {
+    /// Where each setting comes from: flag, environment, file, default. Some defaults are those of the `site`.
+    pub(crate) fn origins(&self, matches: &ArgMatches, site: Site) -> Vec<Resolved> {
+        let default_of = |name: &str, default: &'static str| match (name, site.api()) {
+            ("site", _) => site.name(),
+            ("region", _) => site.region(),
+            ("api", Api::V1) => "v1",
+            ("api", Api::V2) => "v2",
+            _ => default,
+        };
         let origin = |Setting { name, variable: from, default }: &Setting| {
             let values = (typed(matches, name), variable(from), self.values.get(*name));
             let (value, origin) = match values {
                 (Some(value), ..) => (value, "a flag".to_owned()),
                 (None, Some(value), _) => (value, format!("the environment ({from})")),
                 (None, None, Some(value)) => (value.clone(), self.path.display().to_string()),
-                (None, None, None) => ((*default).to_owned(), "default".to_owned()),
+                (None, None, None) => (default_of(name, default).to_owned(), "default".to_owned()),
             };
             // An address may come with a password, which is not taken, but not told either.
             let value = match value.rsplit_once('@') {

@@ -24,7 +24,7 @@ pub(crate) fn show(
             format!("{name} = {value}  ({origin})\n")
         }
     };
-    let origins = file.origins(matches);
+    let origins = file.origins(matches, context.session.service().address().site);
     let mut text: String =
         origins.iter().map(|setting| line(setting.name, &setting.value, &setting.origin)).collect();
     for (name, purpose) in [("keys", Purpose::Vikingdb), ("tos_keys", Purpose::Tos)] {
