@@ -48,8 +48,11 @@ pub(super) fn read_profile(
     let part = |key: &str| profile[key].as_str().filter(|value| !value.trim().is_empty());
     let mode = part("mode").unwrap_or("AK");
     if !["ak", "ststoken"].contains(&mode.to_ascii_lowercase().as_str()) {
+        // A secret that went to the wrong line is not shown: names of modes are words.
+        let is_word = mode.len() <= 20 && mode.chars().all(|letter| letter.is_ascii_alphabetic());
+        let shown = if is_word { format!("the mode {mode}") } else { "a mode".to_owned() };
         return Err(bad(format!(
-            "profile {name:?} has the mode {mode}; only AK and StsToken are known"
+            "profile {name:?} has {shown} that is not known here; known are AK and StsToken"
         )));
     }
     let (Some(access_key), Some(secret_key)) = (part("access-key"), part("secret-key")) else {
