@@ -15,14 +15,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "transfer"))
 import run as transfer
-from harness import CACHE, OURS, ROOT, environment, machine, write_record
+from harness import OURS, ROOT, environment, machine, write_record
 
 BUILT = ROOT / "target/release/examples"
 # Milliseconds one way, and megabytes a second for each connection; 0 is no limit.
@@ -64,11 +63,13 @@ def upload_sets(url, python):
 def downloads(port, python):
     url = f"http://127.0.0.1:{port}"
     bin = python.parent
+    keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    config = transfer.curl_config(url, keys, os.environ["AWS_REGION"])
     ours = [OURS, "--quiet", "fetch", "tos://demo/bench", "--tos-endpoint", f"http://tos.localhost:{port}", "--dir"]
     s5cmd = [bin / "s5cmd", "--log", "error", "--endpoint-url", url, "cp", "s3://demo/bench/*"]
     rclone = [bin / "rclone", "copy", "--quiet", "--s3-endpoint", url]
     tuned = [*rclone, "--transfers", "16", "--multi-thread-streams", "8"]
-    curl = ["curl", "--silent", "--noproxy", "*", "--parallel", "--parallel-max", "8", "--no-progress-meter", "--fail", "--config", curl_config(url)]
+    curl = ["curl", "--silent", "--noproxy", "*", "--parallel", "--parallel-max", "8", "--no-progress-meter", "--fail", "--config", config]
     sync = transfer.THEN_SYNC
     return {
         "viking-export": lambda folder: [*ours, folder / "run"],
@@ -79,17 +80,6 @@ def downloads(port, python):
         "rclone, 16 x 8 streams": lambda folder: [*sync, *tuned, "bench:demo/bench", folder],
         "curl, 8 at once": lambda folder: [*sync, *curl, "--output-dir", folder],
     }
-
-
-def curl_config(url):
-    keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
-    lines = [f'user = "{keys[0]}:{keys[1]}"', f'aws-sigv4 = "aws:amz:{os.environ["AWS_REGION"]}:s3"']
-    for name, _ in transfer.OBJECTS:
-        lines += [f'url = "{url}/demo/bench/{name}"', f'output = "{name}"']
-    config = transfer.WORK / "curl.cfg"
-    config.touch(mode=0o600)
-    config.write_text("\n".join(lines) + "\n")
-    return config
 
 
 def rows(port):

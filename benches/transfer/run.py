@@ -86,15 +86,21 @@ def programs(ready, url, python):
     }
 
 
-def settings(ready, url):
-    """What each program needs to find the server."""
-    keys = ready["access_key"], ready["secret_key"]
-    lines = [f'user = "{keys[0]}:{keys[1]}"', f'aws-sigv4 = "aws:amz:{ready["region"]}:s3"']
+def curl_config(url, keys, region):
+    """Writes what curl needs to download everything from `url`."""
+    lines = [f'user = "{keys[0]}:{keys[1]}"', f'aws-sigv4 = "aws:amz:{region}:s3"']
     for name, _ in OBJECTS:
         lines += [f'url = "{url}/demo/bench/{name}"', f'output = "{name}"']
     config = WORK / "curl.cfg"
     config.touch(mode=0o600)
     config.write_text("\n".join(lines) + "\n")
+    return config
+
+
+def settings(ready, url):
+    """What each program needs to find the server."""
+    keys = ready["access_key"], ready["secret_key"]
+    curl_config(url, keys, ready["region"])
     return {
         "PATH": os.environ["PATH"], "HOME": str(WORK), "NO_PROXY": "*",
         "VOLCENGINE_ACCESS_KEY": keys[0], "VOLCENGINE_SECRET_KEY": keys[1], "VOLCENGINE_REGION": ready["region"],
