@@ -242,6 +242,13 @@ pub enum Warning {
         /// What its row groups have.
         rows: u64,
     },
+    /// The service did not describe a collection, or not its indexes.
+    NotDescribed {
+        /// The collection.
+        collection: String,
+        /// Why.
+        problem: String,
+    },
     /// An export may not have a column that was asked for.
     NoField {
         /// The collection.
@@ -374,6 +381,10 @@ impl fmt::Display for Warning {
             Self::FooterTotal { file, total, rows } => write!(
                 f,
                 "{file} has {rows} rows in its row groups, but its footer states {total} in all"
+            ),
+            Self::NotDescribed { collection, problem } => write!(
+                f,
+                "collection.json does not describe all of {collection}: {problem}"
             ),
             Self::NoField { collection, column } => write!(
                 f,

@@ -18,7 +18,7 @@ use crate::export::ExportSpec;
 use crate::interface::{Api, Call, FINAL_STATES, Owner, Spelling, TASK_STATES, has_more};
 use crate::retry::{Attempts, History, Retry};
 use crate::sign::{self, Scope};
-use crate::task::{Collection, Task, TaskId};
+use crate::task::{Collection, Description, Task, TaskId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -292,6 +292,48 @@ impl Client {
             Api::V2 => Ok(Collection::from_v2(name, data)),
         };
         self.read(Call::Collection(name), take).await
+    }
+
+    /// Reads everything that the service says of a collection, as it says it.
+    pub async fn describe(&self, name: &str) -> Result<Description, Error> {
+        let take = |data: &Value| match data {
+            Value::Object(_) => Ok(data.clone()),
+            _ => Err("it describes no collection"),
+        };
+        let collection = self.read(Call::Collection(name), take).await?;
+        Ok(Description { collection, indexes: None })
+    }
+
+    /// Adds the indexes of the collection.
+    pub async fn describe_indexes(&self, description: &mut Description) -> Result<(), Error> {
+        // A resource id stands for a name only where a collection is asked for.
+        let name = self.pick(&description.collection, "collection_name", "CollectionName");
+        let collection = name.as_str().unwrap_or_default();
+        let mut indexes: Vec<Value> = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let seen = indexes.len() as u64;
+            let take = |data: &Value| {
+                let listed = match self.api {
+                    Api::V1 => data,
+                    Api::V2 => &data["Indexes"],
+                };
+                let listed = match listed {
+                    Value::Array(listed) => listed.clone(),
+                    Value::Null => Vec::new(),
+                    _ => return Err("the list of indexes is not an array"),
+                };
+                let came = listed.len() as u64;
+                let has_more = data["TotalCount"].as_u64().is_some_and(|all| all > seen + came);
+                Ok((listed, came > 0 && has_more))
+            };
+            let (listed, has_more) = self.read(Call::Indexes { collection, page }, take).await?;
+            indexes.extend(listed);
+            if !has_more {
+                break;
+            }
+        }
+        description.indexes = Some(indexes);
+        Ok(())
     }
 
     /// The time on the service's clock, if it says so. Anything that answers will do.

@@ -15,6 +15,9 @@ const VERSION: &str = "2025-06-09";
 /// Tasks on one page of V2's list. The SDK allows 100, the vendor's page 1791153 says that 20 are shown at most.
 const PAGE_TASKS: u64 = 20;
 
+/// Indexes on one page of V2's list. A collection has a handful.
+const PAGE_INDEXES: u64 = 100;
+
 /// The type of the tasks that are all we create.
 const EXPORT: &str = "data_export";
 
@@ -68,6 +71,11 @@ pub(crate) enum Call<'a> {
     Confirm(&'a TaskId),
     Create(&'a ExportSpec),
     Drop(&'a TaskId),
+    /// The indexes of a collection, and in V2 this page of them, from 1.
+    Indexes {
+        collection: &'a str,
+        page: u64,
+    },
     Task(&'a TaskId),
     /// The tasks of a collection; in V2 the export tasks in one state or in any, and this page of them, from 1.
     Tasks {
@@ -116,11 +124,14 @@ fn spell_v1(call: Call<'_>) -> Spelling {
         ),
         Call::Create(spec) => ("task/create", "/api/task/create", export_v1(spec)),
         Call::Drop(id) => ("task/drop", "/api/task/drop", json!({"task_id": id.0})),
+        Call::Indexes { collection, .. } => {
+            ("index/list", "/api/index/list", json!({"collection_name": collection}))
+        }
         Call::Task(id) => ("task/info", "/api/task/info", json!({"task_id": id.0})),
         Call::Tasks { .. } => ("task/list", "/api/task/list", json!({})),
     };
     // A GET with a body, which is part of the signature: that is the interface.
-    let is_get = matches!(call, Call::Collection(_));
+    let is_get = matches!(call, Call::Collection(_) | Call::Indexes { .. });
     let method = if is_get { Method::GET } else { Method::POST };
     Spelling { name, method, path, query: Vec::new(), body }
 }
@@ -148,6 +159,14 @@ fn spell_v2(call: Call<'_>, owner: &Owner) -> Spelling {
         }
         Call::Create(spec) => ("CreateVikingdbTask", export_v2(spec, owner)),
         Call::Drop(id) => ("DeleteVikingdbTask", json!({"TaskId": id.0})),
+        Call::Indexes { collection, page } => {
+            let filter = json!({"CollectionName": [collection]});
+            let mut body = json!({"Filter": filter, "PageNumber": page, "PageSize": PAGE_INDEXES});
+            if let Some(project) = &owner.project {
+                body["ProjectName"] = project.as_str().into();
+            }
+            ("ListVikingdbIndex", body)
+        }
         Call::Task(id) => ("GetVikingdbTask", json!({"TaskId": id.0})),
         Call::Tasks { collection, state, page } => {
             let mut body = collection_v2(collection, owner);

@@ -66,5 +66,5 @@ pub use export::{ExportSpec, FileType, Rows, TosPath};
 pub use filter::{Filter, FilterError};
 pub use interface::{Api, Owner};
 pub use retry::Retry;
-pub use task::{Collection, Task, TaskCounts, TaskId, TaskState};
+pub use task::{Collection, Description, Task, TaskCounts, TaskId, TaskState};
 pub use wait::Poll;

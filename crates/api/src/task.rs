@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// The id of a task: opaque, some look like UUIDs and some do not.
@@ -168,6 +169,15 @@ impl Collection {
             fields: fields.iter().filter_map(field).collect(),
         }
     }
+}
+
+/// Everything that the service says of a collection and its indexes, in the words of the interface that was
+/// asked: fields with types and dimensions, the model that makes vectors, full-text search, indexes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Description {
+    pub(crate) collection: Value,
+    /// `None` until they are asked for.
+    pub(crate) indexes: Option<Vec<Value>>,
 }
 
 impl Collection {

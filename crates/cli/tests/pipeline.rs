@@ -25,6 +25,31 @@ fn an_embedded_run_prints_every_row_of_the_collection() {
 }
 
 #[test]
+fn a_run_keeps_what_the_service_says_of_the_collection() {
+    let service = Service::start(&[]);
+    for (api, name, field_type, fields, index) in [
+        ("v1", "field_name", "field_type", "fields", "index_name"),
+        ("v2", "FieldName", "FieldType", "Fields", "IndexName"),
+    ] {
+        let place = Place::at(&service);
+        let to = format!("tos://demo/{api}");
+        place.run(&["run", "example", "--all", "--to", &to, "--api", api, "--dir", "x"]).ok();
+        let read = |file: &str| -> Value {
+            serde_json::from_slice(&std::fs::read(place.path("x").join(file)).unwrap()).unwrap()
+        };
+        assert_eq!(read("receipt.json")["description"], "collection.json");
+        let described = read("collection.json");
+        assert_eq!((&described["schema"], &described["api"]), (&Value::from(1), &Value::from(api)));
+        let of_name = |wanted: &str| {
+            let fields = described["collection"][fields].as_array().unwrap();
+            fields.iter().find(|field| field[name] == wanted).unwrap()[field_type].clone()
+        };
+        assert_eq!((of_name("vector"), of_name("user_id")), ("vector".into(), "int64".into()));
+        assert_eq!(described["indexes"][0][index], "idx");
+    }
+}
+
+#[test]
 fn an_embedded_run_with_a_filter_prints_exactly_the_rows_that_satisfy_it() {
     let place = Place::new();
     let run = place

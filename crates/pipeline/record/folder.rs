@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use serde::Serialize;
+use viking_api::{Api, Description};
 use viking_fetch::{RefusedKey, RemoteObject, create_folder_durably, replace_durably};
 
 use super::options::RowOptions;
@@ -16,11 +18,16 @@ use super::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request, now};
 use crate::error::{Error, FolderError, RequestError, Result};
 
 /// No object becomes a file whose name begins so, in whatever case: what the folder keeps for itself.
-pub(crate) const RESERVED_NAMES: [&str; 3] = [LOCK, ".printed", RECEIPT];
+pub(crate) const RESERVED_NAMES: [&str; 4] = [LOCK, ".printed", RECEIPT, DESCRIPTION];
 
 const RECEIPT: &str = "receipt.json";
 /// The receipt while it is written.
 const RECEIPT_PART: &str = "receipt.json.part";
+/// What the service says of the collection.
+const DESCRIPTION: &str = "collection.json";
+const DESCRIPTION_PART: &str = "collection.json.part";
+/// The version of that file's form.
+const DESCRIPTION_SCHEMA: u32 = 1;
 /// Of a collection's name in that of a run: names of files have their limits.
 const NAME_LETTERS_MAX: usize = 100;
 /// Held by the one process that works in the folder.
@@ -93,6 +100,20 @@ impl RunFolder {
     /// Replaces the receipt on the disk: the old or the new one is there, never half of one.
     pub(crate) fn save(&self) -> Result<()> {
         self.snapshot()?.save()
+    }
+
+    /// Saves what the service, spoken to as `api`, says of the collection. An export cannot be restored faithfully
+    /// without it.
+    pub(crate) fn describe(&mut self, api: Api, description: &Description) -> Result<()> {
+        let described = Described { schema: DESCRIPTION_SCHEMA, api, at: now(), description };
+        let text = serde_json::to_vec_pretty(&described);
+        let mut text = text.map_err(|error| Error::Bug(error.to_string()))?;
+        text.push(b'\n');
+        let place = self.path.join(DESCRIPTION);
+        let saved = replace_durably(&place, &self.path.join(DESCRIPTION_PART), &text);
+        saved.map_err(|source| Error::Save { path: place, source })?;
+        self.receipt.description = Some(DESCRIPTION.to_owned());
+        Ok(())
     }
 
     /// The receipt as it is now, to be saved while others go on with it.
@@ -231,6 +252,17 @@ impl RunFolder {
             drop(fs::remove_dir(&self.path));
         }
     }
+}
+
+/// What `collection.json` holds.
+#[derive(Debug, Serialize)]
+struct Described<'a> {
+    schema: u32,
+    /// The version of the interface whose words it is in.
+    api: Api,
+    at: String,
+    #[serde(flatten)]
+    description: &'a Description,
 }
 
 /// Who saved what of a receipt. A save that nobody waits for any more still goes on.

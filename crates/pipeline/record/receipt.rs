@@ -149,6 +149,9 @@ pub struct Receipt {
     pub jobs: Option<usize>,
     /// Set just before the task is submitted: from here on there may be one.
     pub submitted: Option<String>,
+    /// The file in the folder that describes the collection as it was when the task was submitted.
+    #[serde(default)]
+    pub description: Option<String>,
     /// The id of the task.
     pub task: Option<String>,
     /// When the task was seen to be done.
@@ -195,6 +198,7 @@ impl Receipt {
             retries: Retries::default(),
             jobs: None,
             submitted: None,
+            description: None,
             task: None,
             exported: None,
             matched: None,

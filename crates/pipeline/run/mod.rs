@@ -310,6 +310,9 @@ impl Run<'_> {
     async fn export(&mut self) -> Result<()> {
         let client = self.session.client()?;
         let task = task::task(self, &client).await?;
+        if self.folder.receipt.description.is_none() {
+            task::describe(self, &client).await?;
+        }
         let done = task::follow(self.session, &client, &task, self.options.patience).await;
         self.folder.receipt.retries.vikingdb += client.retries();
         self.count_retries();

@@ -200,6 +200,24 @@ pub(super) async fn task(run: &mut Run<'_>, client: &Client) -> Result<TaskId> {
     }
 }
 
+/// Keeps what the service says of the collection. The rows do not wait for it: an export goes on without.
+pub(super) async fn describe(run: &mut Run<'_>, client: &Client) -> Result<()> {
+    let collection = run.spec.collection.clone();
+    let warn = |error: viking_api::Error| {
+        let (collection, problem) = (collection.clone(), error.to_string());
+        run.session.warn(Warning::NotDescribed { collection, problem });
+    };
+    let mut described = match client.describe(&collection).await {
+        Ok(described) => described,
+        Err(error) => {
+            warn(error);
+            return Ok(());
+        }
+    };
+    client.describe_indexes(&mut described).await.unwrap_or_else(warn);
+    run.folder.describe(run.session.service().address().api, &described)
+}
+
 /// Should the task show up after all that was submitted before, its rows go to another place than those of a
 /// new one.
 fn rename(run: &mut Run<'_>) -> Result<Answer> {
