@@ -353,6 +353,11 @@ pub enum Warning {
         /// The error.
         error: String,
     },
+    /// Lists of f64 look as if they held f32.
+    F32Like {
+        /// Their names.
+        columns: Vec<String>,
+    },
     /// Binary columns look like text.
     TextLike {
         /// Their names.
@@ -442,6 +447,9 @@ impl fmt::Display for Warning {
             ),
             Self::TaskDoneWithError { task, error } => {
                 write!(f, "task {task} is done, but the service says: {error}")
+            }
+            Self::F32Like { columns } => {
+                write!(f, "lists of f64 whose values are f32: {}", columns.join(", "))
             }
             Self::TextLike { columns } => {
                 write!(f, "binary columns that look like text: {}", columns.join(", "))

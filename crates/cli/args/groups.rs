@@ -14,8 +14,9 @@ use viking_export::viking_fetch::{Jobs, Verify};
 use viking_export::{RowOptions, RunOptions, TransferOptions};
 
 use super::values::{
-    ApiArg, BinaryArg, FileTypeArg, Format, NonFiniteArg, NullsArg, NumberOrString, ProgressForm,
-    SiteArg, Trimmed, VectorsArg, VerifyArg, When, jobs, parsed, part_size, size, text, time, word,
+    ApiArg, BinaryArg, FileTypeArg, FloatsArg, Format, NonFiniteArg, NullsArg, NumberOrString,
+    ProgressForm, SiteArg, Trimmed, VectorsArg, VerifyArg, When, jobs, parsed, part_size, size,
+    text, time, word,
 };
 
 #[derive(Debug, Clone, Args)]
@@ -273,9 +274,13 @@ pub(crate) struct RowArgs {
     /// JSON Lines, one JSON array, or an Arrow IPC stream
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     pub(crate) format: Format,
-    /// Format of top-level lists of floats; `base64` is little-endian, `base64be` big-endian
+    /// Format of top-level lists of floats; `base64` is little-endian, `base64be` big-endian; in an Arrow stream `list`
+    /// keeps lists where `array` gives lists of a fixed size
     #[arg(long, value_name = "FORM", default_value = "array")]
     pub(crate) vectors: VectorsArg,
+    /// Width of floats in top-level lists; `f32` prints f64 that hold only f32 as the f32 that they are
+    #[arg(long, value_name = "WIDTH", default_value = "stored")]
+    pub(crate) floats: FloatsArg,
     /// Format of 64-bit integers; `string` for readers that lose digits beyond 2^53
     #[arg(long, value_name = "FORM", default_value = "number")]
     pub(crate) int64: NumberOrString,
@@ -315,6 +320,7 @@ impl RowArgs {
             .with_offset(self.offset)
             .with_format(self.format.into())
             .with_vectors(self.vectors.into())
+            .with_floats(self.floats.into())
             .with_int64(self.int64.into())
             .with_nonfinite(self.nonfinite.into())
             .with_binary(self.binary.into())

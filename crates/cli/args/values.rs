@@ -10,7 +10,7 @@ use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValu
 use clap::error::ErrorKind;
 use clap::{Arg, ValueEnum};
 use jiff::SignedDuration;
-use viking_export::record::Vectors;
+use viking_export::record::{Floats, Vectors};
 use viking_export::viking_api::{Api, FileType, Site};
 use viking_export::viking_fetch::Jobs;
 use viking_export::viking_reader::{
@@ -90,9 +90,10 @@ words!(FileTypeArg => FileType { Json => Json, Parquet => Parquet }; Json, Parqu
 words!(Format => PrintFormat { Jsonl => JsonLines, Json => JsonArray, Arrow => ArrowStream }; Jsonl, Json, Arrow);
 words!(
     VectorsArg =>
-    Vectors { Array => Array, Base64 => Base64, Base64be => Base64Be, None => None };
-    Array, Base64, Base64be, None
+    Vectors { Array => Array, List => List, Base64 => Base64, Base64be => Base64Be, None => None };
+    Array, List, Base64, Base64be, None
 );
+words!(FloatsArg => Floats { Stored => Stored, F32 => F32 }; Stored, F32);
 words!(
     NumberOrString =>
     Int64Form { Number => Number, String => String },

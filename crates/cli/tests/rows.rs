@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::builder::{Float32Builder, ListBuilder};
-use arrow_array::{Int64Array, RecordBatch};
+use arrow_array::types::Float64Type;
+use arrow_array::{ArrayRef, Int64Array, ListArray, RecordBatch};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
@@ -183,4 +184,33 @@ fn text_of_other_encodings_is_named_and_a_byte_order_mark_is_borne() {
         std::fs::write(place.path("y.json"), bytes).unwrap();
         place.run(&["cat", "y.json"]).fails(8, &[words]);
     }
+}
+
+#[test]
+fn doubles_that_were_floats_are_hinted_at_and_printed_as_floats() {
+    let place = Place::new();
+    let rows = [Some(vec![Some(f64::from(0.1_f32)), Some(2.5)]), Some(vec![Some(1.0), None])];
+    let lists = ListArray::from_iter_primitive::<Float64Type, _, _>(rows);
+    let batch = RecordBatch::try_from_iter([("vector", Arc::new(lists) as ArrayRef)]).unwrap();
+    let file = File::create(place.path("v.parquet")).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    let stored = place.run(&["cat", "v.parquet"]).ok();
+    assert!(stored.stdout.starts_with("{\"vector\":[0.10000000149011612,2.5]}\n"));
+    assert!(stored.stderr.contains("f64 whose values are f32: vector; --floats f32"));
+    let narrow = place.run(&["cat", "v.parquet", "--floats", "f32"]).ok();
+    assert_eq!(narrow.stdout, "{\"vector\":[0.1,2.5]}\n{\"vector\":[1.0,null]}\n");
+    assert!(!narrow.stderr.contains("f32"), "{}", narrow.stderr);
+
+    let arrow = |vectors: &str| {
+        let form = ["--format", "arrow", "--floats", "f32", "--vectors", vectors];
+        let arguments = [&["cat", "v.parquet"], &form[..]].concat();
+        let ended = place.command(&arguments).output().unwrap().stdout;
+        let stream = arrow_ipc::reader::StreamReader::try_new(&ended[..], None).unwrap();
+        stream.schema().field(0).data_type().to_string()
+    };
+    assert!(arrow("array").starts_with("FixedSizeList(2 x "), "{}", arrow("array"));
+    assert!(arrow("list").starts_with("List("), "{}", arrow("list"));
 }

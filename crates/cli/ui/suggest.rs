@@ -309,6 +309,12 @@ fn of_reader(error: &viking_reader::Error) -> Option<&'static str> {
         Reader::Value { problem: Problem::NonFinite, .. } => {
             Some("--nonfinite null or string prints it")
         }
+        Reader::Value { problem: Problem::TooPrecise, .. } => {
+            Some("without --floats f32 it is printed as it is stored")
+        }
+        Reader::Value { problem: Problem::Length, .. } => {
+            Some("--vectors list takes lists of any length")
+        }
         Reader::Value { problem: Problem::NullInVector, .. } => Some("--vectors array prints it"),
         _ => None,
     }

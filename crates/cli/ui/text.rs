@@ -68,6 +68,7 @@ pub(crate) fn of_warning(warning: &Warning) -> String {
                 "{what} of {size}{column} of {file} is more than --memory allows; it was read all the same"
             )
         }
+        Warning::F32Like { .. } => format!("{warning}; --floats f32 prints them as f32"),
         Warning::TextLike { .. } => format!("{warning}; --binary utf8 prints them as text"),
         _ => warning.to_string(),
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use super::file::{Output, RowOutput};
-use super::print::{print, warn_of_files, warn_of_text, warn_of_times};
+use super::print::{hint, print, warn_of_files, warn_of_times};
 use crate::error::Result;
 use crate::input::{Opening, Place};
 use crate::record::RowOptions;
@@ -38,7 +38,7 @@ impl Session {
         }
         self.tell_traffic(places);
         warn_of_files(&printed, self);
-        warn_of_text(&printed, self);
+        hint(&printed, self);
         warn_of_times(&printed, self);
         Ok(PrintSummary { rows: printed.rows, is_cut_short: printed.is_cut_short })
     }

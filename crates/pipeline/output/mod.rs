@@ -15,7 +15,7 @@ pub(crate) use checkpoint::is_taken_up_safely;
 pub use file::RowOutput;
 pub(crate) use file::{Output, OutputOfRun};
 pub(crate) use landing::{LandedFile, Landing};
-pub(crate) use print::{Printed, PrintedFile, print, warn_of_files, warn_of_text, warn_of_values};
+pub(crate) use print::{Printed, PrintedFile, hint, print, warn_of_files, warn_of_values};
 #[cfg(feature = "stream")]
 pub use stream::BatchStream;
 pub(crate) use versions::Version;

@@ -30,6 +30,7 @@ pub(crate) struct Printed {
     pub(crate) rows: u64,
     pub(crate) counts: Counts,
     pub(crate) text_like: Vec<String>,
+    pub(crate) f32_like: Vec<String>,
     /// The reader of stdout went away, or we were told to stop.
     pub(crate) is_cut_short: bool,
     /// Where they went. A file gets its name when it is finished.
@@ -99,6 +100,7 @@ fn print_all(
     };
     let (rows, counts) = (printer.progress().rows, printer.counts());
     let text_like = printer.text_like_columns().to_vec();
+    let f32_like = printer.f32_like_columns().to_vec();
     drop(printer);
     let mut is_cut_short = stop.is_asked();
     match outcome.and(flushed.map_err(Error::from)) {
@@ -111,7 +113,7 @@ fn print_all(
         Ok(()) if is_cut_short => output.keep()?,
         Ok(()) => {}
     }
-    Ok(Printed { files, rows, counts, text_like, is_cut_short, output })
+    Ok(Printed { files, rows, counts, text_like, f32_like, is_cut_short, output })
 }
 
 /// The inputs that are printed next.
@@ -187,9 +189,12 @@ pub(crate) fn warn_of_times(printed: &Printed, session: &Session) {
     }
 }
 
-/// Hints at text in binary columns.
-pub(crate) fn warn_of_text(printed: &Printed, session: &Session) {
+/// Hints at columns that may be better printed in another way.
+pub(crate) fn hint(printed: &Printed, session: &Session) {
     if !printed.text_like.is_empty() {
         session.warn(Warning::TextLike { columns: printed.text_like.clone() });
+    }
+    if !printed.f32_like.is_empty() {
+        session.warn(Warning::F32Like { columns: printed.f32_like.clone() });
     }
 }

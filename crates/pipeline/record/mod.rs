@@ -6,6 +6,6 @@ mod receipt;
 
 pub(crate) use folder::{RESERVED_NAMES, data_files, run_name};
 pub use folder::{RunFolder, read_receipt};
-pub use options::{RowOptions, Vectors};
+pub use options::{Floats, RowOptions, Vectors};
 pub(crate) use receipt::now;
 pub use receipt::{Finished, ObjectRecord, Receipt, Request, Retries};

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use viking_reader::{
     BinaryForm, DecimalForm, Int64Form, JsonOptions, NonFinite, Nulls, PrintFormat, PrintOptions,
-    VectorForm,
+    StreamLists, VectorForm,
 };
 
 use crate::error::{RequestError, Result};
@@ -18,12 +18,32 @@ pub enum Vectors {
     /// A JSON array.
     #[default]
     Array,
+    /// The same; in an Arrow stream as lists of any length, where they have a fixed size otherwise.
+    List,
     /// Base64 of the little-endian values at their own width.
     Base64,
     /// Base64 of the big-endian values.
     Base64Be,
     /// They are not read.
     None,
+}
+
+/// The width of floats in top-level lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Floats {
+    /// As they are stored.
+    #[default]
+    Stored,
+    /// 32 bits. A value that needs more is an error.
+    F32,
+}
+
+impl Floats {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+    fn are_stored(&self) -> bool {
+        *self == Self::Stored
+    }
 }
 
 /// What is printed of the rows, and how. Its JSON form is part of receipts and checkpoints: fields keep their
@@ -45,6 +65,9 @@ pub struct RowOptions {
     pub format: PrintFormat,
     /// Top-level lists of floats.
     pub vectors: Vectors,
+    /// Floats in top-level lists.
+    #[serde(default, skip_serializing_if = "Floats::are_stored")]
+    pub floats: Floats,
     /// 64-bit integers.
     pub int64: Int64Form,
     /// NaN and infinities.
@@ -102,6 +125,12 @@ impl RowOptions {
     #[must_use]
     pub fn with_vectors(self, vectors: Vectors) -> Self {
         Self { vectors, ..self }
+    }
+
+    /// Sets [`floats`](Self::floats).
+    #[must_use]
+    pub fn with_floats(self, floats: Floats) -> Self {
+        Self { floats, ..self }
     }
 
     /// Sets [`int64`](Self::int64).
@@ -199,7 +228,11 @@ impl RowOptions {
         let vectors = match self.vectors {
             Vectors::Base64 => VectorForm::Base64,
             Vectors::Base64Be => VectorForm::Base64Be,
-            Vectors::Array | Vectors::None => VectorForm::Array,
+            Vectors::Array | Vectors::List | Vectors::None => VectorForm::Array,
+        };
+        let lists = match self.vectors {
+            Vectors::List => StreamLists::Variable,
+            _ => StreamLists::FixedSize,
         };
         let json = JsonOptions::default()
             .with_binary(self.binary)
@@ -215,6 +248,8 @@ impl RowOptions {
             .with_json(json)
             .with_limit(self.limit)
             .with_offset(self.offset)
+            .with_narrow_floats(self.floats == Floats::F32)
+            .with_stream_lists(lists)
             .with_skip_vectors(self.vectors == Vectors::None);
         if !self.columns.is_empty() {
             options = options.with_columns(self.columns.iter().cloned());

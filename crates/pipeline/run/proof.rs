@@ -2,7 +2,7 @@
 
 use crate::error::{ProofError, Result};
 use crate::event::{Event, Warning};
-use crate::output::{Printed, PrintedFile, Version, warn_of_files, warn_of_text, warn_of_values};
+use crate::output::{Printed, PrintedFile, Version, hint, warn_of_files, warn_of_values};
 use crate::record::{Finished, ObjectRecord, RunFolder};
 use crate::session::Session;
 
@@ -10,7 +10,7 @@ use crate::session::Session;
 pub(super) fn warn(session: &Session, printed: &Printed) {
     warn_of_files(printed, session);
     warn_of_values(printed, session);
-    warn_of_text(printed, session);
+    hint(printed, session);
 }
 
 /// Takes the rows by the footers of the files that were printed into the receipt.

@@ -18,7 +18,7 @@ use crate::batch::{BatchReader, ReadOptions};
 use crate::error::Error;
 use crate::footer::Footer;
 use crate::guard::guarded;
-use crate::jsonl::{Counts, JsonLines};
+use crate::jsonl::{Counts, Hints, JsonLines};
 use crate::memory::{Excess, Held, Memory, Plan};
 use crate::options::{Choice, PrintOptions};
 use crate::source::{FileKind, Input};
@@ -88,7 +88,7 @@ pub(crate) struct Small {
     pub(crate) text: Vec<u8>,
     pub(crate) rows: u64,
     pub(crate) counts: Counts,
-    pub(crate) text_like: Option<Vec<String>>,
+    pub(crate) hints: Option<Hints>,
     pub(crate) excess: Option<Excess>,
     /// What ended it early, behind its rows.
     pub(crate) failure: Option<Error>,
@@ -248,7 +248,11 @@ impl Work {
         let (rows, batch_rows) = (footer.rows(), options.batch_rows);
         let plan = Plan::new(&footer, &columns, rows, batch_rows, NonZeroUsize::MIN, bytes_max);
         let memory = Arc::clone(&plan.memory);
-        let read = ReadOptions { batch_rows, ..ReadOptions::default() };
+        let read = ReadOptions {
+            batch_rows,
+            narrow_floats: options.narrow_floats,
+            ..ReadOptions::default()
+        };
         let reader = BatchReader::planned(file, footer.clone(), &columns, &read, &plan).ok()?;
         let lines = JsonLines::new(file.name(), reader.schema(), &options.json).ok()?;
         let lines = lines.with_row_end(self.row_end);
@@ -258,7 +262,7 @@ impl Work {
             text: self.spare.lock().pop().unwrap_or_default(),
             rows: 0,
             counts: Counts::default(),
-            text_like: None,
+            hints: None,
             excess: None,
             failure: None,
             held,
@@ -310,7 +314,7 @@ impl Small {
     ) -> Result<bool, Error> {
         let mut rows = lines.bind(batch).map_err(|error| error.in_file(file, self.rows))?;
         if self.rows == 0 {
-            self.text_like = Some(rows.text_like_columns(batch.num_rows()));
+            self.hints = Some(rows.hints(batch));
         }
         let all = 0..batch.num_rows();
         let end = rows.encode(all.clone(), bytes_max, &mut self.text, &mut self.counts);

@@ -22,6 +22,7 @@ use crate::memory::Plan;
 use crate::part::Part;
 use crate::reading::{Block, Reading, SharedPages};
 use crate::source::{Input, Source, Watched};
+use crate::vectors;
 
 /// Rows of a batch unless asked otherwise: what VikingDB's own recipe hands to user code.
 pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
@@ -38,6 +39,8 @@ pub struct ReadOptions {
     pub offset: u64,
     /// At most this many rows. Row groups that lie behind it are not read.
     pub limit: Option<u64>,
+    /// Hand out top-level lists of f64 as lists of f32. A value that is no f32 is an error.
+    pub narrow_floats: bool,
 }
 
 impl ReadOptions {
@@ -64,11 +67,17 @@ impl ReadOptions {
     pub fn with_limit(self, limit: impl Into<Option<u64>>) -> Self {
         Self { limit: limit.into(), ..self }
     }
+
+    /// Sets [`narrow_floats`](Self::narrow_floats).
+    #[must_use]
+    pub fn with_narrow_floats(self, narrow_floats: bool) -> Self {
+        Self { narrow_floats, ..self }
+    }
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { batch_rows: BATCH_ROWS, columns: None, offset: 0, limit: None }
+        Self { batch_rows: BATCH_ROWS, columns: None, offset: 0, limit: None, narrow_floats: false }
     }
 }
 
@@ -208,10 +217,12 @@ impl BatchReader {
         let end = end.min(footer.rows());
         let whole = &footer.columns(plan.is_printed).schema;
         let schema = Arc::new(whole.project(columns).map_err(|error| damaged(file.name(), error))?);
+        let schema = if options.narrow_floats { vectors::narrowed(&schema) } else { schema };
         let reading = Reading {
             file: file.name().into(),
             footer,
             schema,
+            narrows: options.narrow_floats,
             source: Arc::new(Watched::new(Arc::clone(file.source()))),
             columns: columns.to_vec(),
             plan: plan.clone(),
@@ -364,6 +375,7 @@ impl BatchReader {
                 self.decoder = None;
                 return Ok(None);
             };
+            let batch = self.reading.narrow(batch, self.next_row)?;
             let block = self.reading.block(batch, has_texts);
             self.count(block.batch.num_rows() as u64)?;
             if self.pace.grows_after(block.held.bytes(), &self.reading.plan) {

@@ -21,4 +21,5 @@
 //! | dictionary, run-end | their values |
 //!
 //! Two columns of one name, intervals, unions and maps with nested keys are refused when the
-//! encoder is built. Values that the options forbid are found before a batch is written.
+//! encoder is built. With [`narrow_floats`](crate::PrintOptions::narrow_floats) a top-level list of f64 is printed as a
+//! list of f32; a value that is no f32 is an error then. Values that the options forbid are found before a batch is written.

@@ -204,6 +204,12 @@ pub enum Problem {
     /// NaN or an infinity under [`NonFinite::Error`](crate::NonFinite::Error).
     #[error("the value is NaN or infinite")]
     NonFinite,
+    /// An f64 in a list under [`narrow_floats`](crate::ReadOptions::narrow_floats) is no f32.
+    #[error("the list has a value that is not an f32")]
+    TooPrecise,
+    /// A list of another length than those before it, in an Arrow stream of lists of a fixed size.
+    #[error("the list has another length than those before it")]
+    Length,
     /// A null inside a vector under [`VectorForm::Base64`](crate::VectorForm::Base64).
     #[error("the vector has a null item, which base64 cannot hold")]
     NullInVector,

@@ -176,6 +176,14 @@ impl Footer {
         groups.map(|group| leaves.iter().map(|&leaf| chunk_bytes(group, leaf)).collect()).collect()
     }
 
+    /// The values of a top-level column that has one leaf, nulls and empty lists among them.
+    pub(crate) fn values(&self, column: usize) -> Option<u64> {
+        let mut leaves = self.leaves(std::slice::from_ref(&column));
+        let (leaf, None) = (leaves.next()?, leaves.next()) else { return None };
+        let groups = &self.0.groups;
+        (0..groups.len()).map(|group| groups.chunk(group, leaf).values()).sum()
+    }
+
     /// The leaves of the chosen top-level columns.
     fn leaves(&self, columns: &[usize]) -> impl Iterator<Item = usize> {
         let descriptor = self.0.columns.batches.descriptor();

@@ -174,6 +174,8 @@ impl Lanes {
         // There may be more rows than the footer says.
         let has_ended =
             !is_last || matches!(guarded(|| decoder.next(number, rows.start)), Ok(Ok(None)));
+        // What is wrong is told by the reader that takes the lane's place.
+        let batch = self.reading.narrow(batch, rows.start).ok()?;
         let block = self.reading.block(batch, decoder.bounds.has_lengths());
         if lane.next >= self.stretch_blocks(number).end {
             lane.decoder = None;

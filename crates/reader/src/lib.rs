@@ -77,6 +77,7 @@ mod times;
 pub mod trace;
 #[cfg(not(feature = "trace"))]
 mod trace;
+mod vectors;
 mod write;
 
 // Depended on for its `std` feature alone: without it parquet validates text without CPU detection.
@@ -94,7 +95,7 @@ pub use jsonl::{
     VectorForm,
 };
 pub use memory::{Excess, ExcessKind};
-pub use options::{PrintFormat, PrintOptions};
+pub use options::{PrintFormat, PrintOptions, StreamLists};
 pub use print::{FileRows, Printer, Progress, announce};
 pub use sink::{BatchSink, DriveError, FnSink, JsonLinesSink, Summary, drive};
 pub use source::{FileKind, FileSource, Input, Source};

@@ -26,6 +26,17 @@ pub enum PrintFormat {
     ArrowStream,
 }
 
+/// What becomes of top-level lists of floats in an Arrow stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StreamLists {
+    /// Lists of a fixed size if all of the first file have one length, by its footer and its first batch; a list of
+    /// another length is an error then. Otherwise lists of any length.
+    #[default]
+    FixedSize,
+    /// Lists of any length.
+    Variable,
+}
+
 /// The memory that printing takes unless asked otherwise.
 const MEMORY_BYTES: u64 = 64 << 20;
 
@@ -57,6 +68,10 @@ pub struct PrintOptions {
     pub threads: NonZeroUsize,
     /// Leave top-level lists of floats unread.
     pub skip_vectors: bool,
+    /// Print top-level lists of f64 as lists of f32. A value that is no f32 is an error.
+    pub narrow_floats: bool,
+    /// Top-level lists of floats in an Arrow stream.
+    pub stream_lists: StreamLists,
 }
 
 impl PrintOptions {
@@ -125,6 +140,18 @@ impl PrintOptions {
     pub fn with_skip_vectors(self, skip_vectors: bool) -> Self {
         Self { skip_vectors, ..self }
     }
+
+    /// Sets [`narrow_floats`](Self::narrow_floats).
+    #[must_use]
+    pub fn with_narrow_floats(self, narrow_floats: bool) -> Self {
+        Self { narrow_floats, ..self }
+    }
+
+    /// Sets [`stream_lists`](Self::stream_lists).
+    #[must_use]
+    pub fn with_stream_lists(self, stream_lists: StreamLists) -> Self {
+        Self { stream_lists, ..self }
+    }
 }
 
 impl Default for PrintOptions {
@@ -141,6 +168,8 @@ impl Default for PrintOptions {
             offset: 0,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             skip_vectors: false,
+            narrow_floats: false,
+            stream_lists: StreamLists::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::batch::BatchReader;
 use crate::error::Error;
-use crate::jsonl::{Counts, JsonLines, Rows};
+use crate::jsonl::{Counts, Hints, JsonLines, Rows};
 use crate::lanes::Lanes;
 use crate::memory::{BLOCKS_AHEAD, Excess, ExcessKind, Held, Memory};
 use crate::reading::{Block, SharedPages};
@@ -40,7 +40,7 @@ pub(crate) struct Text<'a> {
     pub(crate) rows: u64,
     pub(crate) counts: Counts,
     /// Binary columns that hold text, found in the first block.
-    pub(crate) looks_textual: Option<Vec<String>>,
+    pub(crate) hints: Option<Hints>,
 }
 
 type Hand<'a> = dyn FnMut(Text<'_>) -> Result<ControlFlow<()>, Error> + Send + 'a;
@@ -130,7 +130,7 @@ struct Encoded {
     text: Vec<u8>,
     rows: u64,
     counts: Counts,
-    text_like: Option<Vec<String>>,
+    hints: Option<Hints>,
     held: Held,
 }
 
@@ -177,8 +177,8 @@ impl Work<'_, '_> {
         let batch = &block.batch;
         let bound = self.lines.bind(batch);
         let mut bound = bound.map_err(|error| error.in_file(&self.file, row))?;
-        let text_like = (number == 0).then(|| bound.text_like_columns(batch.num_rows()));
-        let mut encoded = Encoded { text_like, ..Encoded::new(text, &self.memory) };
+        let hints = (number == 0).then(|| bound.hints(batch));
+        let mut encoded = Encoded { hints, ..Encoded::new(text, &self.memory) };
         let mut start = 0;
         while start < batch.num_rows() {
             let likely = self.likely_bytes(&bound, start..batch.num_rows());
@@ -343,7 +343,7 @@ impl Work<'_, '_> {
 impl Encoded {
     fn new(text: Vec<u8>, memory: &Arc<Memory>) -> Self {
         let held = memory.take(text.capacity() as u64);
-        Self { text, rows: 0, counts: Counts::default(), text_like: None, held }
+        Self { text, rows: 0, counts: Counts::default(), hints: None, held }
     }
 
     /// The rows so far are handed on.
@@ -353,15 +353,15 @@ impl Encoded {
             self.text = Vec::new();
         }
         self.held.set(self.text.capacity() as u64);
-        (self.rows, self.counts, self.text_like) = (0, Counts::default(), None);
+        (self.rows, self.counts, self.hints) = (0, Counts::default(), None);
     }
 }
 
 impl Turn<'_, '_> {
     fn hand(&mut self, encoded: &mut Encoded) -> Result<ControlFlow<()>, Error> {
-        let Encoded { text, rows, counts, text_like, .. } = encoded;
-        let (rows, counts, text_like) = (*rows, *counts, text_like.take());
-        (self.hand)(Text { bytes: text, rows, counts, looks_textual: text_like })
+        let Encoded { text, rows, counts, hints, .. } = encoded;
+        let (rows, counts, hints) = (*rows, *counts, hints.take());
+        (self.hand)(Text { bytes: text, rows, counts, hints })
     }
 
     /// Hands on the blocks whose turn it is; whether there were any.

@@ -15,13 +15,14 @@ use crate::error::Error;
 use crate::footer::{Footer, damaged};
 use crate::ipc::ArrowStream;
 use crate::json::{JsonExport, Members, compact, write_compact};
-use crate::jsonl::{Counts, JsonLines, JsonOptions, Nulls};
+use crate::jsonl::{Counts, Hints, JsonLines, JsonOptions, Nulls};
 use crate::memory::{Excess, ExcessKind, Plan};
 use crate::names;
-use crate::options::{Choice, PrintFormat, PrintOptions};
+use crate::options::{Choice, PrintFormat, PrintOptions, StreamLists};
 use crate::parallel;
 use crate::part::Part;
 use crate::source::{FileKind, Input};
+use crate::vectors::list_sizes;
 use crate::write::{Frame, ROW_END_IN_ARRAY, RowWriter};
 
 /// How far a [`Printer`] is.
@@ -96,7 +97,7 @@ pub struct Printer<W: Write> {
     left: Option<u64>,
     rows: u64,
     counts: Counts,
-    text_like: Option<Vec<String>>,
+    hints: Option<Hints>,
     json_keys: JsonKeys,
     ahead: Option<Ahead>,
 }
@@ -141,7 +142,7 @@ impl<W: Write + Send> Printer<W> {
             left: options.limit,
             rows: 0,
             counts: Counts::default(),
-            text_like: None,
+            hints: None,
             json_keys: JsonKeys { file: String::new(), is_whole: true, seen: HashSet::new() },
             ahead: None,
             options,
@@ -207,7 +208,12 @@ impl<W: Write + Send> Printer<W> {
 
     /// Un-annotated binary columns whose first batch holds only valid UTF-8.
     pub fn text_like_columns(&self) -> &[String] {
-        self.text_like.as_deref().unwrap_or_default()
+        self.hints.as_ref().map_or(&[], |hints| &hints.text_like)
+    }
+
+    /// Lists of f64 whose first values are f32: worth a hint at [`PrintOptions::narrow_floats`].
+    pub fn f32_like_columns(&self) -> &[String] {
+        self.hints.as_ref().map_or(&[], |hints| &hints.f32_like)
     }
 
     /// Writes what is in the buffer, so that no row waits for the next file.
@@ -242,8 +248,8 @@ impl<W: Write + Send> Printer<W> {
     ) -> Result<FileRows, Error> {
         let Some(mut small) = small else { return Ok(FileRows::default()) };
         self.compare_schema(file, small.footer.schema(), &small.columns)?;
-        if let (None, Some(columns)) = (&self.text_like, small.text_like) {
-            self.text_like = Some(columns);
+        if let (None, Some(hints)) = (&self.hints, small.hints) {
+            self.hints = Some(hints);
         }
         self.writer.write(&small.text)?;
         if let Some(ahead) = &self.ahead {
@@ -276,6 +282,7 @@ impl<W: Write + Send> Printer<W> {
             columns: None,
             offset: self.skip.min(rows),
             limit: self.left,
+            narrow_floats: options.narrow_floats,
         };
         self.skip -= read.offset;
         let wanted = self.left.unwrap_or(u64::MAX).min(rows - read.offset);
@@ -310,8 +317,8 @@ impl<W: Write + Send> Printer<W> {
         let lines = JsonLines::new(file, reader.schema(), &self.options.json)?;
         let lines = lines.with_row_end(self.row_end());
         parallel::encode(reader, &lines, threads, &mut |text| {
-            if let (None, Some(columns)) = (&self.text_like, text.looks_textual) {
-                self.text_like = Some(columns);
+            if let (None, Some(hints)) = (&self.hints, text.hints) {
+                self.hints = Some(hints);
             }
             self.writer.write(text.bytes)?;
             self.counts += text.counts;
@@ -323,18 +330,27 @@ impl<W: Write + Send> Printer<W> {
     fn print_stream(
         &mut self,
         file: &str,
-        reader: BatchReader,
+        mut reader: BatchReader,
         each: &mut Each<'_>,
     ) -> Result<(), Error> {
+        let mut row = reader.rows().start;
+        let first = reader.next().transpose()?;
         if self.stream.is_none() {
-            self.stream = Some(ArrowStream::new(file, reader.schema())?);
+            let sizes = match &first {
+                Some(first) if self.options.stream_lists == StreamLists::FixedSize => {
+                    list_sizes(&reader, first)
+                }
+                _ => vec![None; reader.schema().fields().len()],
+            };
+            self.stream = Some(ArrowStream::new(file, reader.schema(), sizes)?);
         }
-        for batch in reader {
+        for batch in first.map(Ok).into_iter().chain(reader) {
             let batch = batch?;
             if let Some(stream) = &mut self.stream {
-                stream.add(file, &batch, &mut self.counts)?;
+                stream.add((file, row), &batch, &mut self.counts)?;
                 self.writer.buffer().append(stream.bytes());
             }
+            row += batch.num_rows() as u64;
             self.writer.rows_added()?;
             self.count_rows(batch.num_rows() as u64);
             if each(self.progress()).is_break() {
@@ -431,6 +447,7 @@ impl<W: Write + Send> Printer<W> {
         let used = [
             (self.options.format == PrintFormat::ArrowStream, "format arrow"),
             (json.vectors != default.vectors || self.options.skip_vectors, "vectors"),
+            (self.options.narrow_floats, "floats"),
             (json.int64 != default.int64, "int64"),
             (json.nonfinite != default.nonfinite, "nonfinite"),
             (json.binary != default.binary, "binary"),

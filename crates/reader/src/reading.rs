@@ -11,19 +11,22 @@ use parquet::arrow::arrow_reader::RowSelector;
 
 use crate::bounds::Bounds;
 use crate::decoder::Decoder;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::footer::{Footer, damaged, not_read};
 use crate::guard::guarded;
 use crate::memory::{Held, Plan};
 use crate::pages::Pages;
 use crate::part::Part;
 use crate::source::{Source, Watched};
+use crate::vectors;
 
 /// What is read of one file, and how.
 pub(crate) struct Reading {
     pub(crate) file: Arc<str>,
     pub(crate) footer: Footer,
     pub(crate) schema: SchemaRef,
+    /// The schema has f32 where the file has f64 in lists.
+    pub(crate) narrows: bool,
     pub(crate) source: Arc<Watched>,
     pub(crate) columns: Vec<usize>,
     pub(crate) plan: Plan,
@@ -57,6 +60,20 @@ impl Reading {
         let decoder = guarded(|| Decoder::new(pages, columns, selected, block_rows, bounds));
         let decoder = decoder.map_err(|panic| damaged(&self.file, panic))?;
         decoder.map_err(|error| not_read(&self.file, error))
+    }
+
+    /// A batch as the schema has it, whose first row is `first` of the file.
+    pub(crate) fn narrow(&self, batch: RecordBatch, first: u64) -> Result<RecordBatch, Error> {
+        if !self.narrows {
+            return Ok(batch);
+        }
+        let narrowed = vectors::narrow(&batch, &self.schema);
+        narrowed.map_err(|error| damaged(&self.file, error))?.map_err(|too_precise| Error::Value {
+            file: self.file.to_string(),
+            row: first + too_precise.row as u64,
+            column: self.schema.field(too_precise.column).name().clone(),
+            problem: Problem::TooPrecise,
+        })
     }
 
     pub(crate) fn block(&self, batch: RecordBatch, has_texts: bool) -> Block {

@@ -11,6 +11,7 @@ use super::kernel::cell::{CELLS, Line, Short};
 use super::options::{Counts, JsonOptions, Nulls};
 use super::plan::{self, ColumnPlan};
 use crate::error::{Error, Problem, ValueError};
+use crate::vectors::looks_narrow;
 
 /// Encodes record batches of one schema as JSON Lines.
 ///
@@ -111,6 +112,15 @@ impl JsonLines {
     }
 }
 
+/// Columns of the first rows that may be better printed in another way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hints {
+    /// Binary columns that hold text.
+    pub(crate) text_like: Vec<String>,
+    /// Lists of f64 that hold f32.
+    pub(crate) f32_like: Vec<String>,
+}
+
 /// The rows of one batch, ready to be encoded.
 pub(crate) struct Rows<'a> {
     lines: &'a JsonLines,
@@ -166,11 +176,20 @@ impl Rows<'_> {
         }
     }
 
-    /// [`JsonLines::text_like_columns`] of a batch of so many rows.
-    pub(crate) fn text_like_columns(&self, rows: usize) -> Vec<String> {
+    fn text_like_columns(&self, rows: usize) -> Vec<String> {
         let named = self.lines.columns.iter().zip(&self.columns);
         let text_like = named.filter(|(_, column)| column.is_text_like(rows));
         text_like.map(|(plan, _)| plan.name.clone()).collect()
+    }
+
+    /// What is worth a hint in a batch of so many rows.
+    pub(crate) fn hints(&self, batch: &RecordBatch) -> Hints {
+        let named = self.lines.columns.iter().zip(batch.columns());
+        let f32_like = named.filter(|(_, array)| looks_narrow(array));
+        Hints {
+            text_like: self.text_like_columns(batch.num_rows()),
+            f32_like: f32_like.map(|(plan, _)| plan.name.clone()).collect(),
+        }
     }
 
     /// About how long the values of a row are.

@@ -10,7 +10,7 @@ mod options;
 mod plan;
 
 pub use encoder::JsonLines;
-pub(crate) use encoder::{Rows, without_vectors};
+pub(crate) use encoder::{Hints, Rows, without_vectors};
 pub(crate) use kernel::text::write_string;
 pub use options::{
     BinaryForm, Counts, DecimalForm, Int64Form, JsonOptions, NonFinite, Nulls, VectorForm,

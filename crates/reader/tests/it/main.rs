@@ -13,6 +13,7 @@ mod oracle;
 mod parquet_testing;
 mod printer;
 mod shapes;
+mod vectors;
 mod writers;
 
 use std::sync::Arc;
