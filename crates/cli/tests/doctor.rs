@@ -143,6 +143,20 @@ fn keys_come_from_the_files_of_the_vendors_tools() {
     fs::write(folder.join("config"), "{\"ak\": \"AKLT\", \"sk\": \"hush").unwrap();
     let torn = place.run(&["list", "example"]).fails(3, &[".volc/config", "not valid JSON"]);
     assert!(!torn.stderr.contains("hush"), "{}", torn.stderr);
+
+    let place = without_keys(&service);
+    fs::create_dir(place.path(".tos")).unwrap();
+    let tos = format!(
+        "[default]\nregion = \"x\"\naccess_key_id = {:?}\nsecret_access_key = {:?}\n",
+        keys.0, keys.1
+    );
+    fs::write(place.path(".tos/config.toml"), &tos).unwrap();
+    assert_eq!(place.run(&RUN).ok().stdout, example_rows());
+    fs::rename(place.path(".tos/config.toml"), place.path(".tos/credentials.toml")).unwrap();
+    place.run(&["list", "example"]).ok();
+    fs::write(place.path(".tos/credentials.toml"), tos.replace(keys.1, "ENC:aHVzaA==")).unwrap();
+    place.run(&["list", "example"]).fails(3, &["cannot read", ".tos/.key"]);
+
     let mut half = without_keys(&service);
     half.set("VOLCENGINE_ACCESS_KEY", "AKLT");
     half.run(&["list", "example"]).fails(3, &["VOLCENGINE_SECRET_KEY is not"]);

@@ -9,6 +9,8 @@ use viking_api::Site;
 
 use super::credentials::CredentialSet;
 use super::environment::{variable, without_bom};
+#[cfg(any(test, fuzzing))]
+use super::tos_files::read_file;
 use crate::error::{CredentialsError, Result};
 
 /// The file of `ve` and the V2 SDK family, and that of the SDKs of `BytePlus`, which has the same form.
@@ -23,7 +25,7 @@ pub(super) fn profile_path(site: Site) -> Option<PathBuf> {
     }
 }
 
-fn home() -> Option<PathBuf> {
+pub(super) fn home() -> Option<PathBuf> {
     variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from)
 }
 
@@ -96,21 +98,25 @@ fn read_volc_json(path: &Path) -> Result<Option<CredentialSet>, CredentialsError
 
 /// Reads a file in each of the forms.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn read_any(path: &Path) -> [Result<Option<CredentialSet>, CredentialsError>; 4] {
+pub(crate) fn read_any(path: &Path) -> [Result<Option<CredentialSet>, CredentialsError>; 5] {
     [
         read_profile(path, None),
         read_profile(path, Some("other")),
         read_volc_ini(path),
         read_volc_json(path),
+        read_file(path, "default", path),
     ]
 }
 
-fn found_in(path: &Path, found: CredentialSet) -> Result<Option<CredentialSet>, CredentialsError> {
+pub(super) fn found_in(
+    path: &Path,
+    found: CredentialSet,
+) -> Result<Option<CredentialSet>, CredentialsError> {
     Ok(Some(found.checked()?.open_in(open_to_others(path))))
 }
 
 /// A file's text, or nothing if there is no such file.
-fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(without_bom(&text).to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -7,6 +7,7 @@ use viking_fetch::{KeySource, Keys};
 use super::credentials::{CredentialSet, Purpose};
 use super::environment::variable;
 use super::key_files::{profile_path, read_profile, read_volc};
+use super::tos_files::read_tos;
 use crate::error::{CredentialsError, Result};
 
 /// Names of one set in the environment: access key, secret key, session token.
@@ -68,7 +69,10 @@ impl Lookup {
             return Ok(found);
         }
         match self.site {
-            Site::Volcengine => read_volc()?.ok_or(CredentialsError::NotFound),
+            Site::Volcengine => match read_volc()? {
+                Some(found) => Ok(found),
+                None => read_tos()?.ok_or(CredentialsError::NotFound),
+            },
             Site::BytePlus => Err(CredentialsError::NotFound),
         }
     }

@@ -5,6 +5,7 @@ pub mod environment;
 mod key_files;
 mod lookup;
 mod service;
+mod tos_files;
 
 pub use credentials::{CredentialSet, Purpose};
 #[cfg(any(test, fuzzing))]

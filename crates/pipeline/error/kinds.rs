@@ -24,7 +24,7 @@ pub enum CredentialsError {
         /// The variable that is not.
         missing: &'static str,
     },
-    /// A key file of the V1 SDK cannot be understood.
+    /// A key file of the V1 SDK or of `ve-tos-cli` cannot be understood.
     #[error("{}: {problem}", path.display())]
     KeyFile {
         /// The file.
@@ -44,7 +44,9 @@ pub enum CredentialsError {
         profile: String,
     },
     /// There are none in any of the places where they are looked for.
-    #[error("no credentials were found in the environment, ~/.volcengine/config.json or ~/.volc")]
+    #[error(
+        "no credentials were found in the environment, ~/.volcengine/config.json, ~/.volc or ~/.tos"
+    )]
     NotFound,
     /// A profile of the vendor's command line cannot be used.
     #[error("{}: {problem}", path.display())]
