@@ -16,6 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::export::ExportSpec;
 use crate::interface::{Api, Call, FINAL_STATES, Owner, Spelling, TASK_STATES, has_more};
+use crate::rate::Rate;
 use crate::retry::{Attempts, History, Retry};
 use crate::sign::{self, Scope};
 use crate::task::{Collection, Description, Task, TaskId};
@@ -48,6 +49,7 @@ pub struct Client {
     answer_timeout: Duration,
     retry: Retry,
     history: Arc<History>,
+    rate: Arc<Rate>,
 }
 
 /// The keys that requests are signed with, and where new ones come from.
@@ -118,6 +120,7 @@ impl Client {
             answer_timeout: ANSWER_TIMEOUT,
             retry: Retry::default(),
             history: Arc::default(),
+            rate: Arc::default(),
         })
     }
 
@@ -447,6 +450,7 @@ impl Client {
         for (name, value) in signed {
             outgoing = outgoing.header(name, value);
         }
+        self.rate.take().await;
         tracing::debug!(call, "request");
         let response = outgoing.body(body).send().await.map_err(failed)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -50,6 +50,7 @@ mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 mod interface;
+mod rate;
 mod retry;
 pub mod sign;
 mod task;
