@@ -50,6 +50,39 @@ fn a_run_keeps_what_the_service_says_of_the_collection() {
 }
 
 #[test]
+fn collections_of_public_programs_are_exported_as_they_are() {
+    let collections = example().parent().unwrap().to_owned();
+    let service = Service::start(&["--collections", collections.to_str().unwrap()]);
+    for (name, types) in [
+        ("openviking", &[("uri", "path"), ("created_at", "date_time"), ("content", "text")][..]),
+        ("langchain", &[("primary_key", "string"), ("vector", "vector")]),
+    ] {
+        let place = Place::at(&service);
+        let to = format!("tos://demo/{name}");
+        let run = ["run", name, "--all", "--to", &to, "--api", "v2", "--dir", "x"];
+        let rows = place.run(&run).ok().stdout;
+        let file = collections.join(name).join("0.parquet");
+        assert_eq!(rows, place.run(&["cat", file.to_str().unwrap()]).ok().stdout);
+        assert_eq!(rows.lines().count(), 230);
+        let described = std::fs::read(place.path("x/collection.json")).unwrap();
+        let described: Value = serde_json::from_slice(&described).unwrap();
+        let fields = described["collection"]["Fields"].as_array().unwrap();
+        for (name, field_type) in types {
+            let field = fields.iter().find(|field| field["FieldName"] == *name).unwrap();
+            assert_eq!(field["FieldType"], *field_type);
+        }
+        if name == "openviking" {
+            let rows: Vec<Value> =
+                rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+            assert_eq!(rows[26]["created_at"], "2026-11-27T09:30Z", "as it was written");
+            assert_eq!(rows[7]["updated_at"], "2026-11-27T09:30:00.007+08:00");
+            assert_eq!(rows[42]["content"].as_str().unwrap().len(), 65_535);
+            assert_eq!(rows[17]["search_tags"].as_array().unwrap().len(), 20_000);
+        }
+    }
+}
+
+#[test]
 fn an_embedded_run_with_a_filter_prints_exactly_the_rows_that_satisfy_it() {
     let place = Place::new();
     let run = place

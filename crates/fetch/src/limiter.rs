@@ -13,8 +13,8 @@ use crate::retry::DELAY_MAX;
 
 /// One burst of refusals is one sign of too much, not many.
 const BURST: Duration = Duration::from_secs(1);
-/// Parts at once that [`Jobs::AUTO`] begins with, and never goes beyond.
-const AUTO_FIRST: usize = 8;
+/// Parts at once that [`Jobs::AUTO`] begins with: as many as are best where answers come at once.
+const AUTO_FIRST: usize = 4;
 const AUTO_MAX: usize = 64;
 /// A rate is measured for so long, and after each change as long is left out of it: connections are made then.
 const WINDOW: Duration = Duration::from_millis(200);
