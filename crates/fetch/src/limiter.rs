@@ -361,10 +361,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn auto_grows_while_more_at_once_brings_more() {
         for (each, most, found) in
-            [(1_000_000, 30_000_000, 32), (1_000_000, 5_000_000, 8), (1_000, usize::MAX, 64)]
+            [(1_000_000, 30_000_000, 32), (1_000_000, 5_000_000, 4), (1_000, usize::MAX, 64)]
         {
             let limiter = Limiter::new(Jobs::AUTO, &Arc::default());
-            pass(&limiter, 2, each, most).await;
+            pass(&limiter, 3, each, most).await;
             assert_eq!(limiter.limit(), found, "{each} each, {most} for all");
             pass(&limiter, 60, each, most).await;
             assert_eq!(limiter.limit(), found, "it stays there");
