@@ -3,9 +3,11 @@
     python3 benches/network/run.py [--rounds N] [--only downloads|rows] [--record NAME]
 
 Puts a link between SeaweedFS on loopback and the programs: none, one of 40 ms there and back, and the same with
-12.5 MB/s for each connection (the example `link`). Prints medians of downloads in turns with s5cmd, rclone and curl,
-and of rows without landing (`cat tos://…`) beside a download followed by `cat`: 13 objects of 14 MB, 1,000 of 100 KB,
-and one of 184 MB. Others are followed by `sync`, as ours flushes each file to the disk.
+12.5 MB/s for each connection (the example `link`). Prints medians of downloads in turns with s5cmd, rclone, curl and
+the vendor's ve-tos-cli, and of rows without landing (`cat tos://…`) beside a download followed by `cat`: 13 objects of 14 MB, 1,000 of 100 KB,
+and one of 184 MB. Others are followed by `sync`, as ours flushes each file to the disk. ve-tos-cli signs in TOS's own
+way, which SeaweedFS does not know: it has a gateway of its own that checks no signatures, and gets no checksum of TOS's
+that it would compare.
 """
 
 import argparse
@@ -20,7 +22,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "transfer"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "fixtures/seaweedfs"))
 import run as transfer
+import serve
 from harness import OURS, ROOT, environment, machine, write_record
 
 BUILT = ROOT / "target/release/examples"
@@ -47,6 +51,25 @@ def link(port, numbers):
     process.wait()
 
 
+@contextmanager
+def open_gateway(filer, python):
+    """The port of a second gateway to the same objects, which lets everybody in."""
+    port = serve.free_ports(1)[0]
+    keys = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [
+        python.parent / "weed", "s3", f"-filer=127.0.0.1:{filer}", "-ip.bind=127.0.0.1", f"-port={port}", "-port.iceberg=0",
+        "-port.lance=0",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, env=keys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        reached = ["curl", "--silent", "--noproxy", "*", "--output", os.devnull, "--retry", "50", "--retry-delay", "1"]
+        subprocess.run([*reached, "--retry-connrefused", f"http://127.0.0.1:{port}/demo"], check=True)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def upload_sets(url, python):
     for name, (objects, scale) in SETS.items():
         folder = transfer.WORK / prefix(name)
@@ -60,7 +83,7 @@ def upload_sets(url, python):
         shutil.rmtree(folder)
 
 
-def downloads(port, python):
+def downloads(port, open_port, python):
     url = f"http://127.0.0.1:{port}"
     bin = python.parent
     keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
@@ -71,6 +94,10 @@ def downloads(port, python):
     tuned = [*rclone, "--transfers", "16", "--multi-thread-streams", "8"]
     curl = ["curl", "--silent", "--noproxy", "*", "--parallel", "--parallel-max", "8", "--no-progress-meter", "--fail", "--config", config]
     sync = transfer.THEN_SYNC
+    # It prints a report on each object. Its variables are ours as well, where these keys would not do.
+    any_keys = ["env", "TOS_ACCESS_KEY=any", "TOS_SECRET_KEY=any", f"TOS_REGION={os.environ['AWS_REGION']}"]
+    tos = ["sh", "-c", '"$@" >/dev/null && sync', "sh", *any_keys, bin / "ve-tos-cli", "cp", "tos://demo/bench/"]
+    tos_at = ["--recursive", "-q", "-e", f"http://127.0.0.1:{open_port}"]
     return {
         "viking-export": lambda folder: [*ours, folder / "run"],
         "viking-export --jobs 4": lambda folder: [*ours, folder / "run", "--jobs", "4"],
@@ -79,6 +106,8 @@ def downloads(port, python):
         "rclone": lambda folder: [*sync, *rclone, "bench:demo/bench", folder],
         "rclone, 16 x 8 streams": lambda folder: [*sync, *tuned, "bench:demo/bench", folder],
         "curl, 8 at once": lambda folder: [*sync, *curl, "--output-dir", folder],
+        "ve-tos-cli": lambda folder: [*tos, f"{folder}/", *tos_at],
+        "ve-tos-cli --checkpoint": lambda folder: [*tos, f"{folder}/", *tos_at, "--checkpoint"],
     }
 
 
@@ -140,10 +169,10 @@ def main():
     for name, numbers in LINKS.items():
         if chosen.link and chosen.link != name:
             continue
-        with link(port, numbers) as near:
+        with open_gateway(ready["filer"], python) as gateway, link(port, numbers) as near, link(gateway, numbers) as open_near:
             if chosen.only != "rows":
                 check = lambda _, folder: transfer.check(folder, source)
-                record["downloads"][name] = measure(downloads(near, python), chosen.rounds, check)
+                record["downloads"][name] = measure(downloads(near, open_near, python), chosen.rounds, check)
             if chosen.only != "downloads":
                 record["rows"][name] = measure(rows(near), chosen.rounds, lambda *_: None)
         for table in ("downloads", "rows"):

@@ -181,7 +181,9 @@ impl Footer {
         let mut leaves = self.leaves(std::slice::from_ref(&column));
         let (leaf, None) = (leaves.next()?, leaves.next()) else { return None };
         let groups = &self.0.groups;
-        (0..groups.len()).map(|group| groups.chunk(group, leaf).values()).sum()
+        // What a footer says may be anything.
+        let mut values = (0..groups.len()).map(|group| groups.chunk(group, leaf).values());
+        values.try_fold(0_u64, |sum, values| sum.checked_add(values?))
     }
 
     /// The leaves of the chosen top-level columns.
