@@ -1,6 +1,6 @@
 """Times viking-export on links with latency, beside other programs.
 
-    python3 benches/network/run.py [--rounds N] [--only downloads|rows] [--record NAME]
+    python3 benches/network/run.py [--rounds N] [--only downloads|rows] [--program NAME]... [--record NAME]
 
 Puts a link between SeaweedFS on loopback and the programs: none, one of 40 ms there and back, and the same with
 12.5 MB/s for each connection (the example `link`). Prints medians of downloads in turns with s5cmd, rclone, curl and
@@ -149,6 +149,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["downloads", "rows"])
     parser.add_argument("--link", choices=list(LINKS))
+    parser.add_argument("--program", action="append", help="of the downloads only this one; may be repeated")
     parser.add_argument("--record")
     chosen = parser.parse_args()
     python = environment("transfer-python", ROOT / "benches/transfer/requirements.txt")
@@ -172,7 +173,9 @@ def main():
         with open_gateway(ready["filer"], python) as gateway, link(port, numbers) as near, link(gateway, numbers) as open_near:
             if chosen.only != "rows":
                 check = lambda _, folder: transfer.check(folder, source)
-                record["downloads"][name] = measure(downloads(near, open_near, python), chosen.rounds, check)
+                programs = downloads(near, open_near, python)
+                programs = {name: programs[name] for name in chosen.program or programs}
+                record["downloads"][name] = measure(programs, chosen.rounds, check)
             if chosen.only != "downloads":
                 record["rows"][name] = measure(rows(near), chosen.rounds, lambda *_: None)
         for table in ("downloads", "rows"):
