@@ -4,8 +4,8 @@
 
 Puts a link between SeaweedFS on loopback and the programs: none, one of 40 ms there and back, and the same with
 12.5 MB/s for each connection (the example `link`). Prints medians of downloads in turns with s5cmd, rclone, curl and
-the vendor's ve-tos-cli, and of rows without landing (`cat tos://…`) beside a download followed by `cat`: 13 objects of 14 MB, 1,000 of 100 KB,
-and one of 184 MB. Others are followed by `sync`, as ours flushes each file to the disk. ve-tos-cli signs in TOS's own
+the vendor's ve-tos-cli, and of rows without landing (`cat tos://…`) beside a download followed by `cat`: 13 objects of
+14 MB, 1,000 of 100 KB, and one of 184 MB. Others are followed by `sync`, as ours flushes each file to the disk. ve-tos-cli signs in TOS's own
 way, which SeaweedFS does not know: it has a gateway of its own that checks no signatures, and gets no checksum of TOS's
 that it would compare.
 """
@@ -167,20 +167,21 @@ def main():
     source = transfer.upload(url, ready, python)
     upload_sets(url, python)
     record = {"machine": machine(), "rounds": chosen.rounds, "bytes": transfer.BYTES, "downloads": {}, "rows": {}}
-    for name, numbers in LINKS.items():
-        if chosen.link and chosen.link != name:
-            continue
-        with open_gateway(ready["filer"], python) as gateway, link(port, numbers) as near, link(gateway, numbers) as open_near:
-            if chosen.only != "rows":
-                check = lambda _, folder: transfer.check(folder, source)
-                programs = downloads(near, open_near, python)
-                programs = {name: programs[name] for name in chosen.program or programs}
-                record["downloads"][name] = measure(programs, chosen.rounds, check)
-            if chosen.only != "downloads":
-                record["rows"][name] = measure(rows(near), chosen.rounds, lambda *_: None)
-        for table in ("downloads", "rows"):
-            for program, figures in record[table].get(name, {}).items():
-                print(f"{name}: {program}: {figures['seconds']:.2f} s, {figures['peak_memory_mib']} MiB", flush=True)
+    with open_gateway(ready["filer"], python) as gateway:
+        for name, numbers in LINKS.items():
+            if chosen.link and chosen.link != name:
+                continue
+            with link(port, numbers) as near, link(gateway, numbers) as open_near:
+                if chosen.only != "rows":
+                    check = lambda _, folder: transfer.check(folder, source)
+                    programs = downloads(near, open_near, python)
+                    programs = {name: programs[name] for name in chosen.program or programs}
+                    record["downloads"][name] = measure(programs, chosen.rounds, check)
+                if chosen.only != "downloads":
+                    record["rows"][name] = measure(rows(near), chosen.rounds, lambda *_: None)
+            for table in ("downloads", "rows"):
+                for program, figures in record[table].get(name, {}).items():
+                    print(f"{name}: {program}: {figures['seconds']:.2f} s, {figures['peak_memory_mib']} MiB", flush=True)
     if chosen.record:
         write_record(chosen.record, record)
     shutil.rmtree(transfer.WORK, ignore_errors=True)

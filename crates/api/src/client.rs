@@ -15,7 +15,9 @@ use crate::credentials::{CredentialSource, Credentials};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::export::ExportSpec;
-use crate::interface::{Api, Call, FINAL_STATES, Owner, Spelling, TASK_STATES, has_more};
+use crate::interface::{
+    Api, Call, FINAL_STATES, Owner, PAGE_INDEXES, PAGE_TASKS, Spelling, TASK_STATES, has_more,
+};
 use crate::rate::Rate;
 use crate::retry::{Attempts, History, Retry};
 use crate::sign::{self, Scope};
@@ -249,32 +251,44 @@ impl Client {
         collection: &str,
         state: Option<&'static str>,
     ) -> Result<(Vec<Task>, u64), Error> {
-        let (mut tasks, mut seen, mut pages) = (Vec::new(), 0, 0);
+        let call = |page| Call::Tasks { collection, state, page };
+        let (listed, pages) =
+            self.pages(call, ("Tasks", "the list of tasks is not an array"), PAGE_TASKS).await?;
+        Ok((listed.iter().filter_map(|task| self.task_of(task)).collect(), pages))
+    }
+
+    /// All items of a list, and how many pages it has. V1 gives all of them at once; V2 gives them under `key`, up to
+    /// `most` on a page.
+    async fn pages<'a>(
+        &self,
+        call: impl Fn(u64) -> Call<'a>,
+        (key, no_list): (&str, &'static str),
+        most: u64,
+    ) -> Result<(Vec<Value>, u64), Error> {
+        let (mut all, mut pages) = (Vec::new(), 0);
         for page in 1..=PAGES_MAX {
+            let seen = all.len() as u64;
             let take = |data: &Value| {
                 let listed = match self.api {
-                    // V1 lists the tasks of all collections at once.
                     Api::V1 => data,
-                    Api::V2 => &data["Tasks"],
+                    Api::V2 => &data[key],
                 };
                 let listed = match listed {
-                    Value::Array(listed) => listed.as_slice(),
-                    Value::Null => &[],
-                    _ => return Err("the list of tasks is not an array"),
+                    Value::Array(listed) => listed.clone(),
+                    Value::Null => Vec::new(),
+                    _ => return Err(no_list),
                 };
                 let came = listed.len() as u64;
-                let listed = listed.iter().filter_map(|task| self.task_of(task));
-                Ok((listed.collect::<Vec<Task>>(), came, has_more(data, came, seen + came)))
+                Ok((listed, has_more(data, came, most, seen + came)))
             };
-            let call = Call::Tasks { collection, state, page };
-            let (listed, came, has_more) = self.read(call, take).await?;
-            tasks.extend(listed);
-            (seen, pages) = (seen + came, page);
+            let (listed, has_more) = self.read(call(page), take).await?;
+            all.extend(listed);
+            pages = page;
             if self.api == Api::V1 || !has_more {
                 break;
             }
         }
-        Ok((tasks, pages))
+        Ok((all, pages))
     }
 
     /// Confirms a task that waits for it.
@@ -289,22 +303,24 @@ impl Client {
 
     /// Reads what the service says of a collection.
     pub async fn collection(&self, name: &str) -> Result<Collection, Error> {
-        let take = |data: &Value| match self.api {
-            _ if !data.is_object() => Err("it describes no collection"),
-            Api::V1 => Ok(Collection::from_v1(name, data)),
-            Api::V2 => Ok(Collection::from_v2(name, data)),
-        };
-        self.read(Call::Collection(name), take).await
+        let data = self.collection_data(name).await?;
+        Ok(match self.api {
+            Api::V1 => Collection::from_v1(name, &data),
+            Api::V2 => Collection::from_v2(name, &data),
+        })
     }
 
     /// Reads everything that the service says of a collection, as it says it.
     pub async fn describe(&self, name: &str) -> Result<Description, Error> {
+        Ok(Description { collection: self.collection_data(name).await?, indexes: None })
+    }
+
+    async fn collection_data(&self, name: &str) -> Result<Value, Error> {
         let take = |data: &Value| match data {
             Value::Object(_) => Ok(data.clone()),
             _ => Err("it describes no collection"),
         };
-        let collection = self.read(Call::Collection(name), take).await?;
-        Ok(Description { collection, indexes: None })
+        self.read(Call::Collection(name), take).await
     }
 
     /// Adds the indexes of the collection.
@@ -312,29 +328,10 @@ impl Client {
         // A resource id stands for a name only where a collection is asked for.
         let name = self.pick(&description.collection, "collection_name", "CollectionName");
         let collection = name.as_str().unwrap_or_default();
-        let mut indexes: Vec<Value> = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let seen = indexes.len() as u64;
-            let take = |data: &Value| {
-                let listed = match self.api {
-                    Api::V1 => data,
-                    Api::V2 => &data["Indexes"],
-                };
-                let listed = match listed {
-                    Value::Array(listed) => listed.clone(),
-                    Value::Null => Vec::new(),
-                    _ => return Err("the list of indexes is not an array"),
-                };
-                let came = listed.len() as u64;
-                let has_more = data["TotalCount"].as_u64().is_some_and(|all| all > seen + came);
-                Ok((listed, came > 0 && has_more))
-            };
-            let (listed, has_more) = self.read(Call::Indexes { collection, page }, take).await?;
-            indexes.extend(listed);
-            if !has_more {
-                break;
-            }
-        }
+        let call = |page| Call::Indexes { collection, page };
+        let (indexes, _) = self
+            .pages(call, ("Indexes", "the list of indexes is not an array"), PAGE_INDEXES)
+            .await?;
         description.indexes = Some(indexes);
         Ok(())
     }

@@ -34,7 +34,7 @@ pub fn answer(data: &[u8]) {
             }
             let (v1, v2) = (Collection::from_v1("c", &data), Collection::from_v2("c", &data));
             assert!(!v1.name.is_empty() && !v2.name.is_empty());
-            assert!(!has_more(&data, 0, 1), "pages without tasks never end");
+            assert!(!has_more(&data, 0, 1, 1), "pages without tasks never end");
         }
         Err(error) => {
             let is_bug = matches!(error.class(), ErrorClass::TaskFailed | ErrorClass::NotFinished);

@@ -13,10 +13,10 @@ use crate::task::TaskId;
 const VERSION: &str = "2025-06-09";
 
 /// Tasks on one page of V2's list. The SDK allows 100, the vendor's page 1791153 says that 20 are shown at most.
-const PAGE_TASKS: u64 = 20;
+pub(crate) const PAGE_TASKS: u64 = 20;
 
 /// Indexes on one page of V2's list. A collection has a handful.
-const PAGE_INDEXES: u64 = 100;
+pub(crate) const PAGE_INDEXES: u64 = 100;
 
 /// The type of the tasks that are all we create.
 const EXPORT: &str = "data_export";
@@ -212,10 +212,10 @@ fn export_v2(spec: &ExportSpec, owner: &Owner) -> Value {
     body
 }
 
-/// Whether there are pages of V2's list behind one that brought `came` tasks, the last of `seen`. A page may hold
-/// fewer than were asked for.
-pub(crate) fn has_more(data: &Value, came: u64, seen: u64) -> bool {
-    let has_more = data["TotalCount"].as_u64().map_or(came >= PAGE_TASKS, |total| total > seen);
+/// Whether there are pages of V2's list behind one that brought `came` items of the `most` that were asked for, the last
+/// of `seen`. A page may hold fewer than were asked for.
+pub(crate) fn has_more(data: &Value, came: u64, most: u64, seen: u64) -> bool {
+    let has_more = data["TotalCount"].as_u64().map_or(came >= most, |total| total > seen);
     came > 0 && has_more
 }
 
@@ -270,9 +270,9 @@ mod tests {
     #[test]
     fn pages_are_read_to_the_last() {
         let data = |total: u64| json!({"TotalCount": total});
-        assert!(has_more(&data(21), 20, 20) && has_more(&data(101), 10, 90));
-        assert!(!has_more(&data(20), 20, 20) && !has_more(&data(101), 0, 90));
+        assert!(has_more(&data(21), 20, 20, 20) && has_more(&data(101), 10, 20, 90));
+        assert!(!has_more(&data(20), 20, 20, 20) && !has_more(&data(101), 0, 20, 90));
         // Without a total a page that is not full is the last one.
-        assert!(has_more(&Value::Null, 20, 20) && !has_more(&Value::Null, 19, 39));
+        assert!(has_more(&Value::Null, 20, 20, 20) && !has_more(&Value::Null, 19, 20, 39));
     }
 }

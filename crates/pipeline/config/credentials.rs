@@ -58,12 +58,7 @@ impl CredentialSet {
         Keys::new(&self.access_key, secret_key, token)
     }
 
-    #[cfg(test)]
-    pub(super) fn keys_shown_to_tests(&self) -> (&str, &str) {
-        (&self.access_key, self.secret_key.expose_secret())
-    }
-
-    fn secrets(&self) -> (String, Option<String>) {
+    pub(super) fn secrets(&self) -> (String, Option<String>) {
         let plain = |secret: &SecretString| secret.expose_secret().to_owned();
         (plain(&self.secret_key), self.session_token.as_ref().map(plain))
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use toml::{Table, Value};
 
 use super::credentials::CredentialSet;
@@ -16,10 +16,6 @@ use crate::error::{CredentialsError, Result};
 
 /// Encrypted values begin so.
 const ENCRYPTED: &str = "ENC:";
-
-/// Bytes of the key and of the nonce that stands before what is encrypted with it.
-const KEY_BYTES: usize = 32;
-const NONCE_BYTES: usize = 12;
 
 /// Where a later version keeps credentials alone, and where settings are, with credentials of the first version.
 pub(super) fn read_tos() -> Result<Option<CredentialSet>, CredentialsError> {
@@ -81,13 +77,10 @@ fn decrypt(text: &str, key_path: &Path) -> Result<String, CredentialsError> {
         Ok(key) => key,
         Err(source) => return Err(CredentialsError::Read { path: key_path.to_owned(), source }),
     };
-    if key.len() != KEY_BYTES {
-        return Err(bad("it is no key of 32 bytes"));
-    }
     let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| bad("it is no key of 32 bytes"))?;
     let wrong = || bad("it does not decrypt the credentials beside it");
     let mut bytes = STANDARD.decode(text).map_err(|_| wrong())?;
-    let (nonce, encrypted) = bytes.split_at_mut_checked(NONCE_BYTES).ok_or_else(wrong)?;
+    let (nonce, encrypted) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(wrong)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
     let plain = LessSafeKey::new(key).open_in_place(nonce, Aad::empty(), encrypted);
     let plain = plain.map_err(|_| wrong())?;
@@ -119,7 +112,8 @@ mod tests {
         );
         let found = read(&text, &key).unwrap().unwrap();
         assert_eq!(found.masked(), "AKLT-enc…");
-        assert_eq!(found.keys_shown_to_tests(), ("AKLT-encrypted-id", "hushhush"));
+        assert_eq!(found.credentials().access_key(), "AKLT-encrypted-id");
+        assert_eq!(found.secrets(), ("hushhush".to_owned(), None));
         let wrong = read(&text, &[7; 32]).unwrap_err().to_string();
         assert!(wrong.contains("does not decrypt") && !wrong.contains(SECRET), "{wrong}");
         let short = read(&text, &[7; 31]).unwrap_err().to_string();

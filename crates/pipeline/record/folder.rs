@@ -106,9 +106,7 @@ impl RunFolder {
     /// without it.
     pub(crate) fn describe(&mut self, api: Api, description: &Description) -> Result<()> {
         let described = Described { schema: DESCRIPTION_SCHEMA, api, at: now(), description };
-        let text = serde_json::to_vec_pretty(&described);
-        let mut text = text.map_err(|error| Error::Bug(error.to_string()))?;
-        text.push(b'\n');
+        let text = as_text(&described)?;
         let place = self.path.join(DESCRIPTION);
         let saved = replace_durably(&place, &self.path.join(DESCRIPTION_PART), &text);
         saved.map_err(|source| Error::Save { path: place, source })?;
@@ -118,9 +116,7 @@ impl RunFolder {
 
     /// The receipt as it is now, to be saved while others go on with it.
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
-        let text = serde_json::to_vec_pretty(&self.receipt);
-        let mut text = text.map_err(|error| Error::Bug(error.to_string()))?;
-        text.push(b'\n');
+        let text = as_text(&self.receipt)?;
         let number = self.saves.taken.fetch_add(1, Ordering::Relaxed) + 1;
         Ok(Snapshot { folder: self.path.clone(), text, number, saves: Arc::clone(&self.saves) })
     }
@@ -252,6 +248,14 @@ impl RunFolder {
             drop(fs::remove_dir(&self.path));
         }
     }
+}
+
+/// A file of the folder as text for people.
+fn as_text(file: &impl Serialize) -> Result<Vec<u8>> {
+    let text = serde_json::to_vec_pretty(file);
+    let mut text = text.map_err(|error| Error::Bug(error.to_string()))?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// What `collection.json` holds.

@@ -18,7 +18,7 @@ use crate::memory::{Held, Plan};
 use crate::pages::Pages;
 use crate::part::Part;
 use crate::source::{Source, Watched};
-use crate::vectors;
+use crate::vectors::{self, NotNarrowed};
 
 /// What is read of one file, and how.
 pub(crate) struct Reading {
@@ -67,12 +67,14 @@ impl Reading {
         if !self.narrows {
             return Ok(batch);
         }
-        let narrowed = vectors::narrow(&batch, &self.schema);
-        narrowed.map_err(|error| damaged(&self.file, error))?.map_err(|too_precise| Error::Value {
-            file: self.file.to_string(),
-            row: first + too_precise.row as u64,
-            column: self.schema.field(too_precise.column).name().clone(),
-            problem: Problem::TooPrecise,
+        vectors::narrow(&batch, &self.schema).map_err(|error| match error {
+            NotNarrowed::TooPrecise { row, column } => Error::Value {
+                file: self.file.to_string(),
+                row: first + row as u64,
+                column: self.schema.field(column).name().clone(),
+                problem: Problem::TooPrecise,
+            },
+            NotNarrowed::Arrow(error) => damaged(&self.file, error),
         })
     }
 

@@ -4,19 +4,29 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, Float32Array, GenericListArray, OffsetSizeTrait,
-    PrimitiveArray, RecordBatch, RecordBatchOptions,
+    RecordBatch, RecordBatchOptions,
 };
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
 use crate::batch::BatchReader;
 
-/// A value that keeps a column from being narrowed: its row in the batch, and the column.
-pub(crate) struct TooPrecise {
-    pub(crate) row: usize,
-    pub(crate) column: usize,
+/// Why a batch is not narrowed.
+pub(crate) enum NotNarrowed {
+    /// A value is no f32.
+    TooPrecise {
+        row: usize,
+        column: usize,
+    },
+    Arrow(ArrowError),
+}
+
+impl From<ArrowError> for NotNarrowed {
+    fn from(error: ArrowError) -> Self {
+        Self::Arrow(error)
+    }
 }
 
 /// The schema with f32 in the place of f64 in lists.
@@ -45,66 +55,48 @@ fn narrowed_field(field: &FieldRef) -> FieldRef {
 }
 
 /// The batch with its lists of f64 as what the [`narrowed`] schema has.
-pub(crate) fn narrow(
-    batch: &RecordBatch,
-    schema: &SchemaRef,
-) -> Result<Result<RecordBatch, TooPrecise>, ArrowError> {
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (column, (array, field)) in batch.columns().iter().zip(schema.fields()).enumerate() {
+pub(crate) fn narrow(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, NotNarrowed> {
+    let narrowed = |(column, (array, field)): (usize, (&ArrayRef, &FieldRef))| {
         if array.data_type() == field.data_type() {
-            columns.push(Arc::clone(array));
-            continue;
+            return Ok(Arc::clone(array));
         }
-        match narrow_list(array, field.data_type())? {
-            Ok(narrowed) => columns.push(narrowed),
-            Err(row) => return Ok(Err(TooPrecise { row, column })),
+        match field.data_type() {
+            DataType::List(item) => narrow_lists(array.as_list::<i32>(), item, column),
+            DataType::LargeList(item) => narrow_lists(array.as_list::<i64>(), item, column),
+            DataType::FixedSizeList(item, size) => {
+                let (list, item) = (array.as_fixed_size_list(), Arc::clone(item));
+                let items = narrow_items(list.values()).map_err(|item| {
+                    let row = item / usize::try_from(*size).unwrap_or(1).max(1);
+                    NotNarrowed::TooPrecise { row, column }
+                })?;
+                let list = FixedSizeListArray::try_new(item, *size, items, list.nulls().cloned())?;
+                Ok(Arc::new(list) as ArrayRef)
+            }
+            other => Err(ArrowError::CastError(format!("{other} is no list")).into()),
         }
-    }
+    };
+    let columns = batch.columns().iter().zip(schema.fields()).enumerate().map(narrowed);
+    let columns = columns.collect::<Result<_, _>>()?;
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map(Ok)
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)?)
 }
 
-/// `Err` is the row of a value that is no f32.
-fn narrow_list(array: &ArrayRef, wanted: &DataType) -> Result<Result<ArrayRef, usize>, ArrowError> {
-    let (values, row_of): (&ArrayRef, Box<dyn Fn(usize) -> usize>) = match array.data_type() {
-        DataType::List(_) => (array.as_list::<i32>().values(), row_in(array.as_list::<i32>())),
-        DataType::LargeList(_) => (array.as_list::<i64>().values(), row_in(array.as_list::<i64>())),
-        DataType::FixedSizeList(_, size) => {
-            let size = usize::try_from(*size).unwrap_or(1).max(1);
-            (array.as_fixed_size_list().values(), Box::new(move |item| item / size))
-        }
-        other => return Err(ArrowError::CastError(format!("{other} is no list"))),
-    };
-    let items = match narrow_items(values.as_primitive::<Float64Type>()) {
-        Ok(items) => Arc::new(items),
-        Err(item) => return Ok(Err(row_of(item))),
-    };
-    let nulls = array.nulls().cloned();
-    Ok(Ok(match wanted {
-        DataType::List(item) => {
-            let offsets = array.as_list::<i32>().offsets().clone();
-            Arc::new(GenericListArray::try_new(Arc::clone(item), offsets, items, nulls)?)
-        }
-        DataType::LargeList(item) => {
-            let offsets = array.as_list::<i64>().offsets().clone();
-            Arc::new(GenericListArray::try_new(Arc::clone(item), offsets, items, nulls)?)
-        }
-        DataType::FixedSizeList(item, size) => {
-            Arc::new(FixedSizeListArray::try_new(Arc::clone(item), *size, items, nulls)?)
-        }
-        other => return Err(ArrowError::CastError(format!("{other} is no list"))),
-    }))
-}
-
-fn row_in<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> Box<dyn Fn(usize) -> usize + '_> {
-    Box::new(|item| {
-        let offsets = list.value_offsets();
-        offsets.partition_point(|offset| offset.as_usize() <= item).saturating_sub(1)
-    })
+fn narrow_lists<O: OffsetSizeTrait>(
+    list: &GenericListArray<O>,
+    item: &FieldRef,
+    column: usize,
+) -> Result<ArrayRef, NotNarrowed> {
+    let items = narrow_items(list.values()).map_err(|item| {
+        let row = list.value_offsets().partition_point(|offset| offset.as_usize() <= item);
+        NotNarrowed::TooPrecise { row: row.saturating_sub(1), column }
+    })?;
+    let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+    Ok(Arc::new(GenericListArray::try_new(Arc::clone(item), offsets, items, nulls)?))
 }
 
 /// `Err` is the first item that is no f32.
-fn narrow_items(values: &PrimitiveArray<Float64Type>) -> Result<Float32Array, usize> {
+fn narrow_items(values: &ArrayRef) -> Result<ArrayRef, usize> {
+    let values = values.as_primitive::<Float64Type>();
     // One pass without branches tells of most columns that all is well.
     let mut differs = false;
     let items: Vec<f32> = values
@@ -123,7 +115,7 @@ fn narrow_items(values: &PrimitiveArray<Float64Type>) -> Result<Float32Array, us
             return Err(wrong);
         }
     }
-    Ok(Float32Array::new(items.into(), values.nulls().cloned()))
+    Ok(Arc::new(Float32Array::new(items.into(), values.nulls().cloned())))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "what is lost is looked for")]
@@ -164,28 +156,27 @@ pub(crate) fn list_sizes(reader: &BatchReader, first: &RecordBatch) -> Vec<Optio
     };
     let size = |(array, &column): (&ArrayRef, &usize)| {
         // Many columns are no lists.
-        let is_list = matches!(array.data_type(), DataType::List(_) | DataType::LargeList(_));
-        let mean = is_list.then(|| mean(column)).flatten()?;
+        float_items(array.data_type())?;
+        let mean = mean(column)?;
         matches!(as_vectors(array, mean), Some(Ok(_))).then_some(mean)
     };
     first.columns().iter().zip(&reader.reading().columns).map(size).collect()
 }
 
+/// What the lists of a column hold, if they are of any length and hold floats.
+fn float_items(data_type: &DataType) -> Option<&FieldRef> {
+    let (DataType::List(item) | DataType::LargeList(item)) = data_type else { return None };
+    matches!(item.data_type(), DataType::Float32 | DataType::Float64).then_some(item)
+}
+
 /// Lists of floats as lists of a fixed size, without a copy; `Err` is the first row that has another. `None` if these
 /// are no such lists.
 pub(crate) fn as_vectors(array: &ArrayRef, dimension: i32) -> Option<Result<ArrayRef, usize>> {
-    let vectors = match array.data_type() {
-        DataType::List(item) => fixed(array.as_list::<i32>(), item, dimension),
-        DataType::LargeList(item) => fixed(array.as_list::<i64>(), item, dimension),
-        _ => return None,
+    let item = float_items(array.data_type())?;
+    let vectors = match array.as_list_opt::<i32>() {
+        Some(list) => fixed(list, item, dimension),
+        None => fixed(array.as_list_opt::<i64>()?, item, dimension),
     };
-    let is_float = vectors.as_ref().is_ok_and(|vectors| {
-        vectors.values().as_primitive_opt::<Float32Type>().is_some()
-            || vectors.values().as_primitive_opt::<Float64Type>().is_some()
-    });
-    if vectors.is_ok() && !is_float {
-        return None;
-    }
     Some(vectors.map(|vectors| Arc::new(vectors) as ArrayRef))
 }
 
