@@ -30,6 +30,8 @@ pub(crate) struct ArrowStream {
     schema: SchemaRef,
     /// The size of the lists of each column that has one.
     sizes: Vec<Option<i32>>,
+    /// No batch was added yet.
+    pub(crate) is_empty: bool,
 }
 
 impl fmt::Debug for ArrowStream {
@@ -47,7 +49,7 @@ impl ArrowStream {
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
         let writer = StreamWriter::try_new(Vec::new(), &schema);
         let writer = writer.map_err(|error| damaged(file, error))?;
-        Ok(Self { writer, schema, sizes })
+        Ok(Self { writer, schema, sizes, is_empty: true })
     }
 
     /// Adds a batch of `file`, with null for times outside 0–24 h, which no time of Arrow may be, as they print in
@@ -79,6 +81,7 @@ impl ArrowStream {
             file: file.to_owned(),
             detail: format!("an Arrow stream has one schema ({error})"),
         })?;
+        self.is_empty = false;
         self.writer.write(&batch).map_err(|error| damaged(file, error))
     }
 

@@ -22,7 +22,7 @@ use crate::options::{Choice, PrintFormat, PrintOptions, StreamLists};
 use crate::parallel;
 use crate::part::Part;
 use crate::source::{FileKind, Input};
-use crate::vectors::list_sizes;
+use crate::vectors::{self, list_sizes};
 use crate::write::{Frame, ROW_END_IN_ARRAY, RowWriter};
 
 /// How far a [`Printer`] is.
@@ -335,7 +335,8 @@ impl<W: Write + Send> Printer<W> {
     ) -> Result<(), Error> {
         let mut row = reader.rows().start;
         let first = reader.next().transpose()?;
-        if self.stream.is_none() {
+        // A file whose rows are all left out does not say how long lists are: it is the schema of a stream without rows.
+        if self.stream.as_ref().is_none_or(|stream| stream.is_empty && first.is_some()) {
             let sizes = match &first {
                 Some(first) if self.options.stream_lists == StreamLists::FixedSize => {
                     list_sizes(&reader, first)
@@ -474,6 +475,7 @@ impl<W: Write + Send> Printer<W> {
         columns: &[usize],
     ) -> Result<(), Error> {
         let chosen = Arc::new(schema.project(columns).map_err(|error| damaged(file, error))?);
+        let chosen = if self.options.narrow_floats { vectors::narrowed(&chosen) } else { chosen };
         let before = self.schema.get_or_insert_with(|| Arc::clone(&chosen));
         if self.options.allow_schema_change {
             return Ok(());

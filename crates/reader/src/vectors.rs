@@ -7,8 +7,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, Float32Array, GenericListArray, OffsetSizeTrait,
-    RecordBatch, RecordBatchOptions,
+    RecordBatch, RecordBatchOptions, make_array,
 };
+use arrow_data::transform::MutableArrayData;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
 use crate::batch::BatchReader;
@@ -146,7 +147,7 @@ pub(crate) fn looks_narrow(array: &dyn Array) -> bool {
     }) && is_shorter
 }
 
-/// For each column of `first`, the length that all of its lists of floats have, by the footer and by these rows.
+/// For each column, the length that all of its lists of floats have, by the footer and by these rows.
 pub(crate) fn list_sizes(reader: &BatchReader, first: &RecordBatch) -> Vec<Option<i32>> {
     let footer = reader.footer();
     let mean = |column: usize| {
@@ -169,8 +170,8 @@ fn float_items(data_type: &DataType) -> Option<&FieldRef> {
     matches!(item.data_type(), DataType::Float32 | DataType::Float64).then_some(item)
 }
 
-/// Lists of floats as lists of a fixed size, without a copy; `Err` is the first row that has another. `None` if these
-/// are no such lists.
+/// Lists of floats as lists of a fixed size, without a copy if none is null; `Err` is the first row that has another.
+/// `None` if these are no such lists.
 pub(crate) fn as_vectors(array: &ArrayRef, dimension: i32) -> Option<Result<ArrayRef, usize>> {
     let item = float_items(array.data_type())?;
     let vectors = match array.as_list_opt::<i32>() {
@@ -186,12 +187,31 @@ fn fixed<O: OffsetSizeTrait>(
     dimension: i32,
 ) -> Result<FixedSizeListArray, usize> {
     let size = usize::try_from(dimension).unwrap_or_default();
-    let is_other = |&row: &usize| list.is_null(row) || list.value_length(row).as_usize() != size;
+    let is_other = |&row: &usize| list.is_valid(row) && list.value_length(row).as_usize() != size;
     if let Some(row) = (0..list.len()).find(is_other) {
         return Err(row);
     }
-    let start = list.value_offsets().first().map_or(0, |offset| offset.as_usize());
-    let items = list.values().slice(start, list.len() * size);
-    FixedSizeListArray::try_new_with_length(Arc::clone(item), dimension, items, None, list.len())
+    let (start, nulls) = (list.value_offsets()[0].as_usize(), list.nulls().cloned());
+    let items = match list.null_count() {
+        0 => list.values().slice(start, list.len() * size),
+        _ => padded(list, size).map_err(|_| 0_usize)?,
+    };
+    FixedSizeListArray::try_new_with_length(Arc::clone(item), dimension, items, nulls, list.len())
         .map_err(|_| 0)
+}
+
+/// The items of all lists, with `size` nulls for each list that is null.
+fn padded<O: OffsetSizeTrait>(
+    list: &GenericListArray<O>,
+    size: usize,
+) -> Result<ArrayRef, ArrowError> {
+    let items = list.values().to_data();
+    let mut padded = MutableArrayData::new(vec![&items], true, list.len() * size);
+    for (row, offsets) in list.value_offsets().windows(2).enumerate() {
+        match list.is_null(row) {
+            true => padded.try_extend_nulls(size)?,
+            false => padded.try_extend(0, offsets[0].as_usize(), offsets[1].as_usize())?,
+        }
+    }
+    Ok(make_array(padded.freeze()))
 }

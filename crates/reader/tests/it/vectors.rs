@@ -191,6 +191,56 @@ fn other_lists_keep_their_type_in_a_stream() {
 }
 
 #[test]
+fn a_stream_begins_with_the_first_file_that_gives_a_row() {
+    let rows = floats(&of_lengths([4; 250]));
+    let files = [file(Arc::clone(&rows)), file(Arc::clone(&rows))];
+    let (out, outcome) = print(&files, stream().with_offset(300));
+    outcome.unwrap();
+    let (data_type, values) = schema_and_rows(&out);
+    assert!(matches!(data_type, DataType::FixedSizeList(_, 4)), "{data_type}");
+    assert_eq!(items(&values), items(&rows)[4 * 50..]);
+    let (out, outcome) = print(&files, stream().with_limit(0));
+    outcome.unwrap();
+    assert!(matches!(schema_and_rows(&out).0, DataType::List(_)), "no row says how long they are");
+}
+
+#[test]
+fn a_vector_of_a_later_file_may_be_null() {
+    let mut later = of_lengths([4; 250]);
+    later[0] = None;
+    later[249] = None;
+    let files = [file(floats(&of_lengths([4; 250]))), file(floats(&later))];
+    let (out, outcome) = print(&files, stream());
+    outcome.unwrap();
+    let (data_type, values) = schema_and_rows(&out);
+    assert!(matches!(data_type, DataType::FixedSizeList(_, 4)), "{data_type}");
+    let nulls: Vec<usize> = (0..500).filter(|&row| values.is_null(row)).collect();
+    assert_eq!((values.len(), nulls), (500, vec![250, 499]));
+    let values = values.as_fixed_size_list();
+    for (row, expected) in later.iter().enumerate().filter(|(_, row)| row.is_some()) {
+        let found = floats(from_ref(expected));
+        assert_eq!(values.value(250 + row).as_ref(), found.as_list::<i32>().value(0).as_ref());
+    }
+}
+
+#[test]
+fn narrowed_doubles_and_floats_are_columns_of_one_kind() {
+    let rows = once_floats();
+    let (narrow, wide) = (file(floats(&rows)), file(doubles(&rows)));
+    for options in [threads(1), threads(2), stream()] {
+        let (expected, outcome) = print(&[narrow.clone(), narrow.clone()], options.clone());
+        outcome.unwrap();
+        for files in [[narrow.clone(), wide.clone()], [wide.clone(), narrow.clone()]] {
+            let (out, outcome) = print(&files, options.clone().with_narrow_floats(true));
+            outcome.unwrap();
+            assert_eq!(out, expected);
+            let (_, outcome) = print(&files, options.clone());
+            assert!(matches!(outcome, Err(Error::SchemaChanged { .. })), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn a_list_of_another_length_ends_a_stream_of_fixed_sizes_with_its_row() {
     let late = of_lengths([[4; 640].as_slice(), &[3, 5]].concat());
     let (four, five) = (of_lengths([4; 250]), of_lengths([5; 250]));
