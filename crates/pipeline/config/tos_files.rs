@@ -36,7 +36,8 @@ pub(super) fn read_tos() -> Result<Option<CredentialSet>, CredentialsError> {
     Ok(None)
 }
 
-/// The credentials of a profile in one of the files; its table for this cloud comes before what all clouds share.
+/// The credentials of a profile in one of the files. Each of its parts is looked for in the table for this cloud, then
+/// among those that all clouds share.
 pub(super) fn read_file(
     path: &Path,
     profile: &str,
@@ -47,14 +48,10 @@ pub(super) fn read_file(
     // The parser's quotes of the text may not be shown: it holds secrets.
     let file: Table = text.parse().map_err(|_| bad("it is not valid TOML"))?;
     let Some(shared) = file.get(profile).and_then(Value::as_table) else { return Ok(None) };
-    let own = shared.get("ve-tos").and_then(Value::as_table);
-    let has_keys = |table: &&Table| table.contains_key("access_key_id");
-    let Some(table) = own.filter(has_keys).or_else(|| Some(shared).filter(has_keys)) else {
-        return Ok(None);
-    };
+    let tables = [shared.get("ve-tos").and_then(Value::as_table), Some(shared)];
     let part = |name: &str| -> Result<Option<String>, CredentialsError> {
-        let value = table.get(name).and_then(Value::as_str).map(str::trim);
-        match value.filter(|value| !value.is_empty()) {
+        let values = tables.iter().flatten().filter_map(|table| table.get(name)?.as_str());
+        match values.map(str::trim).find(|value| is_filled_in(value)) {
             Some(value) => match value.strip_prefix(ENCRYPTED) {
                 Some(encrypted) => decrypt(encrypted, key).map(Some),
                 None => Ok(Some(value.to_owned())),
@@ -62,12 +59,19 @@ pub(super) fn read_file(
             None => Ok(None),
         }
     };
-    let (Some(access), Some(secret)) = (part("access_key_id")?, part("secret_access_key")?) else {
-        return Err(bad("a profile lacks its access_key_id or secret_access_key"));
+    let (access, secret) = match (part("access_key_id")?, part("secret_access_key")?) {
+        (Some(access), Some(secret)) => (access, secret),
+        (None, None) => return Ok(None),
+        _ => return Err(bad("a profile lacks its access_key_id or secret_access_key")),
     };
     let token = part("security_token")?;
     let origin = format!("{}, profile {profile}", path.display());
     found_in(path, CredentialSet::new(&access, &secret, token.as_deref(), &origin))
+}
+
+/// `ve-tos-cli config init` writes `<YOUR_ACCESS_KEY_ID>` and the like where users are to write their own.
+fn is_filled_in(value: &str) -> bool {
+    !value.is_empty() && !(value.starts_with('<') && value.ends_with('>'))
 }
 
 /// AES-256-GCM with the key in a file of its own; the text is base64 of nonce, encrypted bytes and tag.
@@ -128,6 +132,14 @@ mod tests {
         assert!(read(plain, &[]).unwrap().unwrap().is_temporary());
         assert!(read("[default]\nregion = \"cn-beijing\"\n", &[]).unwrap().is_none());
         assert!(read("[other]\naccess_key_id = \"AKLT\"\n", &[]).unwrap().is_none());
+        let template = "[default]\naccess_key_id = \"<YOUR_ACCESS_KEY_ID>\"\n\
+             secret_access_key = \"<YOUR_SECRET_ACCESS_KEY>\"\n[default.ve-tos]\naccess_key_id = \"\"\n";
+        assert!(read(template, &[]).unwrap().is_none());
+        let shared = plain.to_owned()
+            + "[default.ve-tos]\naccess_key_id = \" \"\nsecret_access_key = \"own\"\n";
+        let found = read(&shared, &[]).unwrap().unwrap();
+        assert_eq!(found.credentials().access_key(), "AKLT");
+        assert_eq!(found.secrets(), ("own".to_owned(), Some("t".to_owned())));
         for text in ["[default]\naccess_key_id = \"hush", "[default]\naccess_key_id = \"hush\"\n"] {
             let error = read(text, &[]).unwrap_err().to_string();
             assert!(error.contains("config.toml") && !error.contains("hush"), "{error}");
