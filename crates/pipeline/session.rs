@@ -63,8 +63,18 @@ impl Session {
 
     /// A bucket of TOS. `retries` says how often a request is repeated at most; without it the time decides.
     pub fn bucket(&self, name: &str, retries: Option<u8>) -> Result<Bucket> {
-        let mut options = self.service.bucket_options(retries)?;
-        options.reserved_names = RESERVED_NAMES.map(str::to_owned).to_vec();
+        self.bucket_for(name, retries, &RESERVED_NAMES)
+    }
+
+    /// A bucket whose objects become files beside those of the `reserved` names.
+    pub(crate) fn bucket_for(
+        &self,
+        name: &str,
+        retries: Option<u8>,
+        reserved: &[&str],
+    ) -> Result<Bucket> {
+        let options = self.service.bucket_options(retries)?;
+        let options = options.with_reserved_names(reserved.iter().copied());
         Ok(Bucket::open(name, &options)?)
     }
 

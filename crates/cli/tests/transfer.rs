@@ -17,6 +17,22 @@ fn receipt(place: &Place, dir: &str) -> Value {
 }
 
 #[test]
+fn only_names_of_the_folders_own_files_are_kept_from_objects() {
+    let tos = Tos::start(&[]);
+    let names = ["collection.json", "collection.jsonl", "receipt.json.gz", ".locked.json"];
+    for name in names {
+        tos.emulator.put("demo", &format!("x/{name}"), b"{\"id\":1}\n").unwrap();
+    }
+    let place = tos.place();
+    place.run(&["fetch", "tos://demo/x", "--dir", "x"]).ok();
+    for name in names {
+        assert_eq!(std::fs::read(place.path("x").join(name)).unwrap(), b"{\"id\":1}\n");
+    }
+    tos.emulator.put("demo", "x/Receipt.json", b"{}").unwrap();
+    place.run(&["fetch", "tos://demo/x", "--dir", "y"]).fails(8, &["x/Receipt.json", "for itself"]);
+}
+
+#[test]
 fn objects_that_change_meanwhile_are_loaded_as_they_are_then() {
     let (_service, place) = Service::with_faults(&["tos-changed=2"]);
     let run = place.run(&RUN).ok();

@@ -42,8 +42,8 @@ pub struct BucketOptions {
     pub region: String,
     /// How long requests are repeated after passing faults.
     pub retry: Retry,
-    /// No file may have a name that begins with one of these, in whatever case: the caller's own files in the
-    /// folder of a download. In lower case.
+    /// No file may have one of these names, nor one of them with `.part` at its end, in whatever case: the caller's
+    /// own files in the folder of a download. In lower case.
     pub reserved_names: Vec<String>,
 }
 

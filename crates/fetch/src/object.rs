@@ -61,8 +61,8 @@ fn problem_of(key: &str) -> &'static str {
     }
 }
 
-/// The relative file name of an object below `prefix`, which never leaves the folder and begins with none of
-/// the `reserved` names.
+/// The relative file name of an object below `prefix`, which never leaves the folder and is none of the
+/// `reserved` names.
 pub(crate) fn file_name(prefix: &Key, key: &str, reserved: &[String]) -> Result<String, Error> {
     let bad = |problem: &str| Error::Key { key: key.to_owned(), problem: problem.to_owned() };
     let parsed = parse(key)?;
@@ -88,13 +88,15 @@ pub(crate) fn file_name(prefix: &Key, key: &str, reserved: &[String]) -> Result<
     Ok(name)
 }
 
-/// Whether a name may be taken for a reserved one by some file system: there are those that ignore case,
-/// characters without width, or what stands at the end.
+/// Whether a name may be taken for a reserved one, or for its file in the making, by some file system: there are
+/// those that ignore case, characters without width, dots and spaces at the end, or take a colon for the end.
 fn is_reserved(name: &str, reserved: &[String]) -> bool {
     let is_seen = |letter: &char| !matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let upper = name.chars().filter(is_seen).flat_map(char::to_uppercase);
     let folded: String = upper.flat_map(char::to_lowercase).collect();
-    folded.starts_with(PARTIAL) || reserved.iter().any(|reserved| folded.starts_with(reserved))
+    let name = folded.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
+    let is = |own: &str| name == own || name.strip_suffix(".part") == Some(own);
+    is(PARTIAL) || reserved.iter().any(|own| is(own))
 }
 
 /// Those of `names` that cannot be files, because another one needs a folder of that name.
@@ -128,12 +130,14 @@ mod tests {
 
     #[test]
     fn our_own_names_are_nobody_elses_on_any_file_system() {
-        let reserved = [".lock", ".printed", "receipt.json"].map(str::to_owned);
+        let reserved = [".lock", ".printed.json", "receipt.json"].map(str::to_owned);
         for own in [
             "receipt.json",
             "receipt.json.part",
             "Receipt.JSON",
             "receipt.json ",
+            "receipt.json. .",
+            "receipt.json.part ",
             "rece\u{200c}ipt.json",
             "receipt.json::$DATA",
             ".partial/x",
@@ -146,7 +150,13 @@ mod tests {
             let named = file_name(&parse("a").unwrap(), &format!("a/{own}"), &reserved);
             assert!(matches!(named, Err(Error::Key { .. })), "{own}");
         }
-        for other in [".hidden.parquet", "receipt.parquet", "x/receipt.json"] {
+        for other in [
+            ".hidden.parquet",
+            "receipt.parquet",
+            "x/receipt.json",
+            "receipt.jsonl",
+            "receipt.json.gz",
+        ] {
             let named = file_name(&parse("a").unwrap(), &format!("a/{other}"), &reserved);
             assert!(named.is_ok(), "{other}");
         }

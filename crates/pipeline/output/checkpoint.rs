@@ -12,10 +12,7 @@ use viking_fetch::replace_durably;
 use viking_reader::PrintFormat;
 
 use super::versions::{Chain, Versions};
-use crate::record::RowOptions;
-
-/// In the run folder, as long as rows are printed to a file.
-const CHECKPOINT: &str = ".printed.json";
+use crate::record::{CHECKPOINT, RowOptions};
 
 /// What a stop may lose of the printing: the rows of about this time.
 const SAVE_EVERY: Duration = Duration::from_secs(1);

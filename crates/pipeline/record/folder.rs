@@ -17,9 +17,13 @@ use super::options::RowOptions;
 use super::receipt::{ObjectRecord, RECEIPT_SCHEMA, Receipt, Request, now};
 use crate::error::{Error, FolderError, RequestError, Result};
 
-/// No object becomes a file whose name begins so, in whatever case: what the folder keeps for itself.
-pub(crate) const RESERVED_NAMES: [&str; 4] = [LOCK, ".printed", RECEIPT, DESCRIPTION];
+/// No object becomes a file of such a name: what a folder keeps for itself.
+pub(crate) const RESERVED_NAMES: [&str; 3] = [LOCK, CHECKPOINT, RECEIPT];
+/// What the folder of a run keeps for itself.
+pub(crate) const RESERVED_IN_RUNS: [&str; 4] = [LOCK, CHECKPOINT, RECEIPT, DESCRIPTION];
 
+/// How far the rows are, as long as they are printed to a file.
+pub(crate) const CHECKPOINT: &str = ".printed.json";
 const RECEIPT: &str = "receipt.json";
 /// The receipt while it is written.
 const RECEIPT_PART: &str = "receipt.json.part";
@@ -111,7 +115,7 @@ impl RunFolder {
         let saved = replace_durably(&place, &self.path.join(DESCRIPTION_PART), &text);
         saved.map_err(|source| Error::Save { path: place, source })?;
         self.receipt.description = Some(DESCRIPTION.to_owned());
-        Ok(())
+        self.save()
     }
 
     /// The receipt as it is now, to be saved while others go on with it.

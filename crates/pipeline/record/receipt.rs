@@ -149,7 +149,7 @@ pub struct Receipt {
     pub jobs: Option<usize>,
     /// Set just before the task is submitted: from here on there may be one.
     pub submitted: Option<String>,
-    /// The file in the folder that describes the collection as it was when the task was submitted.
+    /// The file in the folder that says what the service said of the collection while the task was followed.
     #[serde(default)]
     pub description: Option<String>,
     /// The id of the task.

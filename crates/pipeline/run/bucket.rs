@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use viking_fetch::Bucket;
 
 use crate::error::Result;
+use crate::record::RESERVED_NAMES;
 use crate::session::Session;
 
 /// One bucket, opened at its first use.
@@ -14,20 +15,26 @@ pub(super) struct LazyBucket {
     session: Session,
     name: String,
     retries: Option<u8>,
+    reserved: &'static [&'static str],
     opened: OnceLock<Bucket>,
 }
 
 impl LazyBucket {
     pub(super) fn new(session: &Session, name: &str, retries: Option<u8>) -> Self {
         let (session, name) = (session.clone(), name.to_owned());
-        Self { session, name, retries, opened: OnceLock::new() }
+        Self { session, name, retries, reserved: &RESERVED_NAMES, opened: OnceLock::new() }
+    }
+
+    /// The objects become files beside those of the `reserved` names.
+    pub(super) fn reserving(self, reserved: &'static [&'static str]) -> Self {
+        Self { reserved, ..self }
     }
 
     pub(super) fn open(&self) -> Result<&Bucket> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        let bucket = self.session.bucket(&self.name, self.retries)?;
+        let bucket = self.session.bucket_for(&self.name, self.retries, self.reserved)?;
         Ok(self.opened.get_or_init(|| bucket))
     }
 
