@@ -242,7 +242,7 @@ pub enum Warning {
         /// What its row groups have.
         rows: u64,
     },
-    /// The service did not describe a collection, or not its indexes.
+    /// What the service says of a collection and its indexes was not saved, or not all of it.
     NotDescribed {
         /// The collection.
         collection: String,
@@ -389,7 +389,7 @@ impl fmt::Display for Warning {
             ),
             Self::NotDescribed { collection, problem } => write!(
                 f,
-                "collection.json does not describe all of {collection}: {problem}"
+                "the description of {collection} for collection.json is not complete: {problem}"
             ),
             Self::NoField { collection, column } => write!(
                 f,

@@ -278,7 +278,8 @@ pub(crate) struct RowArgs {
     /// keeps lists where `array` gives lists of a fixed size
     #[arg(long, value_name = "FORM", default_value = "array")]
     pub(crate) vectors: VectorsArg,
-    /// Width of floats in top-level lists; `f32` prints f64 that hold only f32 as the f32 that they are
+    /// Width of floats in top-level lists; `f32` prints f64 that hold only f32 as the f32 that they are, and ends with
+    /// exit code 8 at a value that is none
     #[arg(long, value_name = "WIDTH", default_value = "stored")]
     pub(crate) floats: FloatsArg,
     /// Format of 64-bit integers; `string` for readers that lose digits beyond 2^53

@@ -50,6 +50,18 @@ fn a_run_keeps_what_the_service_says_of_the_collection() {
 }
 
 #[test]
+fn a_description_that_does_not_come_keeps_no_rows_waiting() {
+    let (_service, place) = Service::with_faults(&["index-stuck"]);
+    let run = ["run", "example", "--all", "--to", "tos://demo/x", "--dir", "x"];
+    let run = place.run_or_hang(&run).ok();
+    assert!(run.stdout == example_rows());
+    let words = "the description of example for collection.json is not complete: no answer within";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+    let described = std::fs::read_to_string(place.path("x/collection.json")).unwrap();
+    assert!(described.contains("\"user_id\"") && described.contains("\"indexes\": null"));
+}
+
+#[test]
 fn collections_of_public_programs_are_exported_as_they_are() {
     let collections = example().parent().unwrap().to_owned();
     let service = Service::start(&["--collections", collections.to_str().unwrap()]);

@@ -168,8 +168,12 @@ fn a_run_whose_task_is_gone_takes_a_new_one_when_told_to() {
     place.run(&["resume", "run", "--new-task", "--timeout", "500ms"]).fails(6, &[task]);
     assert_eq!(place.run(&["list", "example"]).ok().stdout.lines().count(), 1);
     place.run(&["cancel", task, "--yes"]).ok();
+    let described = place.path("run/collection.json");
+    fs::write(&described, "of the task before").unwrap();
     place.run(&["resume", "run"]).fails(4, &["1000035", "resume run --new-task"]);
+    assert_eq!(fs::read_to_string(&described).unwrap(), "of the task before");
     assert!(place.run(&["resume", "run", "--new-task"]).ok().stdout == example_rows());
+    assert!(fs::read_to_string(&described).unwrap().contains("\"user_id\""), "of the new one");
     let tasks = place.run(&["list", "example"]).ok().stdout;
     assert!(tasks.lines().count() == 1 && !tasks.contains(task), "{tasks}");
     let (_service, place) = Service::with_faults(&["task-fail=AccessDenied"]);

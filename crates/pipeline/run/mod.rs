@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorClass, FolderError, ProofError, RequestError, Res
 use crate::event::{Event, Warning};
 use crate::input::{Listed, list};
 use crate::output::{Landing, Output, OutputOfRun, Printed, RowOutput, print};
-use crate::record::{Receipt, Request, RowOptions, RunFolder, now, run_name};
+use crate::record::{RESERVED_IN_RUNS, Receipt, Request, RowOptions, RunFolder, now, run_name};
 use crate::session::Session;
 use bucket::LazyBucket;
 use meter::Meter;
@@ -167,7 +167,8 @@ async fn carry_through(
     let session = &session.with_service(session.service().at(&address));
     folder.receipt.tries += 1;
     let spec = spec_of(&folder.receipt)?;
-    let bucket = LazyBucket::new(session, spec.to.bucket(), options.transfer.retries);
+    let bucket = LazyBucket::new(session, spec.to.bucket(), options.transfer.retries)
+        .reserving(&RESERVED_IN_RUNS);
     let mut run = Run { session, folder, options, rows, spec, bucket };
     run.step_through(&mut steps, &mut output).await
 }
@@ -311,7 +312,7 @@ impl Run<'_> {
         let client = self.session.client()?;
         let task = task::task(self, &client).await?;
         if self.folder.receipt.description.is_none() {
-            task::describe(self, &client).await?;
+            task::describe(self, &client).await;
         }
         let done = task::follow(self.session, &client, &task, self.options.patience).await;
         self.folder.receipt.retries.vikingdb += client.retries();

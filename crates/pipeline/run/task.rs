@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use viking_api::{
-    Client, Collection, ErrorClass, ExportSpec, Poll, Task, TaskId, TaskState, TosPath,
+    Client, Collection, ErrorClass, ExportSpec, Poll, Retry, Task, TaskId, TaskState, TosPath,
 };
 
 use super::bucket::LazyBucket;
@@ -15,6 +16,10 @@ use crate::event::{Event, TaskProgress, Warning};
 use crate::input::tell_listing;
 use crate::record::{RowOptions, now, run_name};
 use crate::session::Session;
+
+/// The rows of an export wait no longer than this for a description of their collection.
+const DESCRIBE_WITHIN: Duration = Duration::from_secs(10);
+const DESCRIBE_RETRIES: u32 = 3;
 
 impl Session {
     /// Submits an export, each to a folder of its own below `export.to`, and returns its task. Whoever loses the id
@@ -164,6 +169,8 @@ pub(super) async fn task(run: &mut Run<'_>, client: &Client) -> Result<TaskId> {
             Step::NoteSubmission => {
                 run.folder.receipt.submitted = Some(now());
                 run.folder.receipt.task = None;
+                // The collection may have changed since the task before.
+                run.folder.receipt.description = None;
                 run.folder.save()?;
                 Answer::Done
             }
@@ -200,22 +207,29 @@ pub(super) async fn task(run: &mut Run<'_>, client: &Client) -> Result<TaskId> {
     }
 }
 
-/// Keeps what the service says of the collection. The rows do not wait for it: an export goes on without.
-pub(super) async fn describe(run: &mut Run<'_>, client: &Client) -> Result<()> {
+/// Keeps what the service says of the collection. The rows wait for it a moment, and the run goes on without it.
+pub(super) async fn describe(run: &mut Run<'_>, client: &Client) {
     let collection = run.spec.collection.clone();
-    let warn = |error: viking_api::Error| {
-        let (collection, problem) = (collection.clone(), error.to_string());
-        run.session.warn(Warning::NotDescribed { collection, problem });
+    let session = run.session;
+    let warn = |problem: String| {
+        let collection = collection.clone();
+        session.warn(Warning::NotDescribed { collection, problem });
     };
-    let mut described = match client.describe(&collection).await {
-        Ok(described) => described,
-        Err(error) => {
-            warn(error);
-            return Ok(());
-        }
+    let client = client.clone().retrying(Retry::default().with_times(DESCRIBE_RETRIES));
+    let mut description = None;
+    let ask = async {
+        let described = description.insert(client.describe(&collection).await?);
+        client.describe_indexes(described).await
     };
-    client.describe_indexes(&mut described).await.unwrap_or_else(warn);
-    run.folder.describe(run.session.service().address().api, &described)
+    match timeout(DESCRIBE_WITHIN, ask).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn(error.to_string()),
+        Err(_) => warn(format!("no answer within {} s", DESCRIBE_WITHIN.as_secs())),
+    }
+    if let Some(description) = description {
+        let saved = run.folder.describe(session.service().address().api, &description);
+        saved.unwrap_or_else(|error| warn(error.to_string()));
+    }
 }
 
 /// Should the task show up after all that was submitted before, its rows go to another place than those of a
