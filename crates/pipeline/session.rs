@@ -55,25 +55,25 @@ impl Session {
     }
 
     /// A client of `VikingDB`; tells first whom it will ask, since the answer may take a while.
-    pub fn client(&self) -> Result<Client> {
-        let client = self.service.client()?;
+    pub async fn client(&self) -> Result<Client> {
+        let client = self.service.client().await?;
         self.tell(&Event::Connect { url: client.url().to_owned() });
         Ok(client)
     }
 
     /// A bucket of TOS. `retries` says how often a request is repeated at most; without it the time decides.
-    pub fn bucket(&self, name: &str, retries: Option<u8>) -> Result<Bucket> {
-        self.bucket_for(name, retries, &RESERVED_NAMES)
+    pub async fn bucket(&self, name: &str, retries: Option<u8>) -> Result<Bucket> {
+        self.bucket_for(name, retries, &RESERVED_NAMES).await
     }
 
     /// A bucket whose objects become files beside those of the `reserved` names.
-    pub(crate) fn bucket_for(
+    pub(crate) async fn bucket_for(
         &self,
         name: &str,
         retries: Option<u8>,
         reserved: &[&str],
     ) -> Result<Bucket> {
-        let options = self.service.bucket_options(retries)?;
+        let options = self.service.bucket_options(retries).await?;
         let options = options.with_reserved_names(reserved.iter().copied());
         Ok(Bucket::open(name, &options)?)
     }

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use serde_json::Value;
+use viking_credentials::{CredentialSource, Credentials};
 
 use crate::answer;
-use crate::credentials::{CredentialSource, Credentials};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::export::ExportSpec;
@@ -39,14 +38,14 @@ const ADOPT_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
 
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// A client of one VikingDB service with one set of keys. Cheap to clone.
+/// A client of one VikingDB service with one source of credentials. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     endpoint: Endpoint,
     api: Api,
     owner: Owner,
-    keys: Arc<Keys>,
+    credentials: Arc<dyn CredentialSource>,
     clock: Clock,
     answer_timeout: Duration,
     retry: Retry,
@@ -54,34 +53,11 @@ pub struct Client {
     rate: Arc<Rate>,
 }
 
-/// The keys that requests are signed with, and where new ones come from.
-struct Keys {
-    source: Box<dyn CredentialSource>,
-    current: Mutex<Credentials>,
-}
-
-impl Keys {
-    fn current(&self) -> Credentials {
-        self.current.lock().clone()
-    }
-
-    /// Reads the keys again after those that were `used` are over; `false` if there are no other ones.
-    fn renew(&self, used: &Credentials) -> bool {
-        let mut current = self.current.lock();
-        if !current.differs(used)
-            && let Some(keys) = self.source.credentials()
-        {
-            *current = keys;
-        }
-        current.differs(used)
-    }
-}
-
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("endpoint", &self.endpoint)
-            .field("credentials", &self.keys.current())
+            .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }
 }
@@ -109,15 +85,13 @@ impl Client {
             host: endpoint.host(),
             source: Box::new(source),
         })?;
-        let current = Mutex::new(credentials.credentials().ok_or(Error::NoKeys)?);
-        let keys = Arc::new(Keys { source: Box::new(credentials), current });
         let (api, owner) = (Api::default(), Owner::default());
         Ok(Self {
             http,
             endpoint,
             api,
             owner,
-            keys,
+            credentials: Arc::new(credentials),
             clock: Arc::new(clock),
             answer_timeout: ANSWER_TIMEOUT,
             retry: Retry::default(),
@@ -405,21 +379,26 @@ impl Client {
         }
     }
 
-    /// Sends a call once, and once more with new keys if the ones that it used are over: then nothing was
-    /// done.
+    /// Sends a call, and once more with other credentials if its own have expired: then nothing was done.
     async fn send(&self, call: Call<'_>) -> Result<Value, Error> {
         let spelling = self.api.spell(call, &self.owner);
-        let used = self.keys.current();
-        match self.send_signed(&spelling, &used).await {
-            Err(Error::Refused(refusal)) if refusal.is_expired() && self.keys.renew(&used) => {
-                tracing::info!("the credentials had expired and were read again");
-                self.send_signed(&spelling, &self.keys.current()).await
-            }
-            answer => answer,
+        let used = self.credentials.credentials().await.map_err(Error::NoCredentials)?;
+        let answer = self.send_signed(&spelling, &used).await;
+        if let Err(Error::Refused(refusal)) = &answer
+            && refusal.is_expired()
+            && let Some(credentials) = self.credentials.renewed(&used).await
+        {
+            tracing::info!("the credentials had expired and were renewed");
+            return self.send_signed(&spelling, &credentials).await;
         }
+        answer
     }
 
-    async fn send_signed(&self, spelling: &Spelling, keys: &Credentials) -> Result<Value, Error> {
+    async fn send_signed(
+        &self,
+        spelling: &Spelling,
+        credentials: &Credentials,
+    ) -> Result<Value, Error> {
         let Spelling { name: call, method, path, query, body } = spelling;
         let failed = |source| self.no_answer(call, source);
         let body = body.to_string();
@@ -434,7 +413,7 @@ impl Client {
             body: body.as_bytes(),
         };
         let scope = Scope { region: self.endpoint.region(), service: self.api.service() };
-        let signed = sign::sign(&request, keys, scope, (self.clock)());
+        let signed = sign::sign(&request, credentials, scope, (self.clock)());
         let mut url = format!("{}{path}", self.endpoint.url());
         if !query.is_empty() {
             // As it is signed.

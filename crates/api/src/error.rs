@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use viking_credentials::Unavailable;
+
 use crate::filter::FilterError;
 use crate::task::TaskId;
 
@@ -80,9 +82,9 @@ pub enum Error {
         /// The task.
         task: TaskId,
     },
-    /// The source of keys has none.
-    #[error("there are no keys for VikingDB")]
-    NoKeys,
+    /// The source of credentials has none.
+    #[error("there are no credentials for VikingDB")]
+    NoCredentials(#[source] Unavailable),
     /// The service refused.
     #[error("{}", refusal_text(.0))]
     Refused(Box<Refusal>),
@@ -134,7 +136,7 @@ impl Error {
         match self {
             Self::Endpoint { .. } | Self::Filter(_) | Self::TosPath { .. } => ErrorClass::Usage,
             Self::Failed { .. } => ErrorClass::TaskFailed,
-            Self::NoKeys => ErrorClass::Denied,
+            Self::NoCredentials(_) => ErrorClass::Denied,
             Self::NeedsConfirmation { .. } | Self::StillRunning { .. } => ErrorClass::NotFinished,
             Self::Answer { .. } | Self::Transport { .. } | Self::Unclear { .. } => {
                 ErrorClass::Passing

@@ -41,7 +41,6 @@
 
 mod answer;
 mod client;
-mod credentials;
 mod endpoint;
 mod error;
 mod export;
@@ -60,7 +59,6 @@ mod wait;
 pub use {jiff, reqwest, serde_json};
 
 pub use client::Client;
-pub use credentials::{CredentialSource, Credentials};
 pub use endpoint::{Endpoint, Site};
 pub use error::{Error, ErrorClass, Refusal};
 pub use export::{ExportSpec, FileType, Rows, TosPath};
@@ -68,4 +66,5 @@ pub use filter::{Filter, FilterError};
 pub use interface::{Api, Owner};
 pub use retry::Retry;
 pub use task::{Collection, Description, Task, TaskCounts, TaskId, TaskState};
+pub use viking_credentials::{CredentialSource, Credentials};
 pub use wait::Poll;

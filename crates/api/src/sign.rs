@@ -7,9 +7,10 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use crate::credentials::Credentials;
+use viking_credentials::Credentials;
 
 const ALGORITHM: &str = "HMAC-SHA256";
 
@@ -49,7 +50,7 @@ pub fn sign(
     let body_hash = sha256_hex(request.body);
     let mut added = vec![("X-Date", date_time), ("X-Content-Sha256", body_hash)];
     if let Some(token) = credentials.session_token() {
-        added.push(("X-Security-Token", token.to_owned()));
+        added.push(("X-Security-Token", token.expose_secret().to_owned()));
     }
     let authorization = authorization(request, credentials, scope, &added);
     added.push(("Authorization", authorization));
@@ -80,7 +81,7 @@ fn authorization(
     let credential_scope = format!("{date}/{}/{}/request", scope.region, scope.service);
     let hash = sha256_hex(canonical.as_bytes());
     let to_sign = [ALGORITHM, date_time, &credential_scope, &hash].join("\n");
-    let mut key = hmac(credentials.secret_key().as_bytes(), date.as_bytes());
+    let mut key = hmac(credentials.secret_key().expose_secret().as_bytes(), date.as_bytes());
     for part in [scope.region, scope.service, "request"] {
         key = hmac(&key, part.as_bytes());
     }

@@ -28,9 +28,9 @@ pub(crate) fn show(
     let mut text: String =
         origins.iter().map(|setting| line(setting.name, &setting.value, &setting.origin)).collect();
     for (name, purpose) in [("keys", Purpose::Vikingdb), ("tos_keys", Purpose::Tos)] {
-        text += &match context.session.service().credentials(purpose) {
-            Ok(found) => line(name, &found.masked(), found.origin()),
-            Err(_) => line(name, "none", "nothing found"),
+        text += &match context.session.service().locate_credentials(purpose) {
+            Some((shown, origin)) => line(name, &shown, &origin),
+            None => line(name, "none", "nothing found"),
         };
     }
     print_text(&text)

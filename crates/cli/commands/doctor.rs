@@ -64,9 +64,9 @@ impl Findings<'_> {
 /// `doctor`: a line for each thing that was looked at. Ends like the first that failed.
 pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> {
     let mut findings = Findings { context, as_json: args.json, failed: None };
-    let has_keys = keys(context, "keys of VikingDB", Purpose::Vikingdb, &mut findings)?;
-    let has_tos_keys = keys(context, "keys of TOS", Purpose::Tos, &mut findings)?;
-    match context.session.client().map_err(Failure::from) {
+    let has_keys = keys(context, "keys of VikingDB", Purpose::Vikingdb, &mut findings).await?;
+    let has_tos_keys = keys(context, "keys of TOS", Purpose::Tos, &mut findings).await?;
+    match context.session.client().await.map_err(Failure::from) {
         Ok(client) => {
             let lists_all = context.session.service().address().api == Api::V1;
             vikingdb(&client, args, lists_all, &mut findings).await?;
@@ -90,13 +90,13 @@ pub(crate) async fn doctor(context: &Context, args: &DoctorArgs) -> Outcome<()> 
 }
 
 /// Whether there are keys for this purpose, and where.
-fn keys(
+async fn keys(
     context: &Context,
     what: &str,
     purpose: Purpose,
     findings: &mut Findings<'_>,
 ) -> Outcome<bool> {
-    let keys = match context.session.service().credentials(purpose) {
+    let keys = match context.session.service().credentials(purpose).await {
         Ok(keys) => keys,
         Err(failure) => return findings.add(what, Found::Failed(failure.into())).map(|()| false),
     };
@@ -180,7 +180,7 @@ fn clock(time: Option<jiff::Timestamp>) -> Found {
 
 async fn tos(context: &Context, to: &TosPath) -> Found {
     let looked = async {
-        let bucket = context.session.bucket(to.bucket(), Some(1))?;
+        let bucket = context.session.bucket(to.bucket(), Some(1)).await?;
         context.tell(&Event::List { from: to.to_string() });
         let listing = bucket.list(to.prefix()).await?;
         Ok(match listing.objects.first() {

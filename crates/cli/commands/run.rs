@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Outcome<()> {
     let (rows, options) = (args.rows.options(), args.going.options());
     let export = export(context, &args.export).await?;
     if args.dry_run {
-        context.session.check_run(&export, &rows, &options)?;
+        context.session.check_run(&export, &rows, &options).await?;
         return plan(context, &export).await;
     }
     let output = output(&args.going.output)?;
@@ -80,7 +80,7 @@ pub(crate) fn output(args: &OutputArgs) -> Outcome<RowOutput> {
 
 /// Tells what would be exported.
 async fn plan(context: &Context, export: &ExportSpec) -> Outcome<()> {
-    let collection = context.session.client()?.collection(&export.collection).await?;
+    let collection = context.session.client().await?.collection(&export.collection).await?;
     let rows = collection.rows.map_or("unknown".to_owned(), |rows| rows.to_string());
     let which = match export.rows {
         Rows::All => "all",

@@ -40,27 +40,27 @@ pub(crate) async fn wait(context: &Context, args: &TaskArgs) -> Outcome<()> {
 
 /// `status`: one line, or JSON.
 pub(crate) async fn status(context: &Context, args: &ShowTaskArgs) -> Outcome<()> {
-    let task = context.session.client()?.task(&TaskId(args.task.clone())).await?;
+    let task = context.session.client().await?.task(&TaskId(args.task.clone())).await?;
     show(std::slice::from_ref(&task), args.json)
 }
 
 /// `list`: the tasks of one collection.
 pub(crate) async fn list(context: &Context, args: &ListArgs) -> Outcome<()> {
-    let tasks = context.session.client()?.tasks(&args.collection).await?;
+    let tasks = context.session.client().await?.tasks(&args.collection).await?;
     show(&tasks, args.json)
 }
 
 /// `confirm`.
 pub(crate) async fn confirm(context: &Context, args: &ConfirmArgs) -> Outcome<()> {
     let task = TaskId(args.task.clone());
-    context.session.client()?.confirm(&task).await?;
+    context.session.client().await?.confirm(&task).await?;
     context.tell(&Event::Confirmed { task: task.0 });
     Ok(())
 }
 
 /// `cancel`: asks, then drops the task.
 pub(crate) async fn cancel(context: &Context, args: &CancelArgs) -> Outcome<()> {
-    let client = context.session.client()?;
+    let client = context.session.client().await?;
     let task = client.task(&TaskId(args.task.clone())).await?;
     let what = format!(
         "This drops task {} ({}) on the server; a running export ends, and what it wrote stays in TOS.",

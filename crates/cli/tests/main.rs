@@ -13,6 +13,7 @@ mod network;
 mod pipeline;
 mod program;
 mod remote;
+mod roles;
 mod rows;
 mod safety;
 mod secrets;

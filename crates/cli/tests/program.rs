@@ -89,7 +89,7 @@ impl Place {
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        if name.contains("SECRET") || name.contains("TOKEN") {
+        if (name.contains("SECRET") || name.contains("TOKEN")) && !name.ends_with("_FILE") {
             secrets::learn(value);
         }
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -239,6 +239,7 @@ impl Tos {
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         let mut options = Options::new(Collections::folder(collections));
         options.state_time = Duration::from_millis(300);
+        options.roles = true;
         options.faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let emulator = runtime.block_on(Emulator::start(options)).unwrap();
         Self { emulator, _runtime: runtime }

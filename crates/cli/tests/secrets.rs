@@ -138,7 +138,7 @@ fn temporary_keys_of_a_file_are_renewed_during_a_run_and_do_not_show() {
     let ended = crate::program::Ended::from(child.wait_with_output().unwrap()).ok();
     assert_eq!(ended.stdout, example_rows());
     assert!(
-        ended.stderr.contains("the credentials had expired and were read again"),
+        ended.stderr.contains("the credentials had expired and were renewed"),
         "{}",
         ended.stderr
     );

@@ -59,9 +59,11 @@ fn dependencies_point_one_way() {
         let found = packages.iter().find(|(package, _)| package == name);
         found.map(|(_, dependencies)| dependencies.clone()).unwrap()
     };
-    assert_eq!(packages.len(), 5);
+    assert_eq!(packages.len(), 6);
     let ours = ["viking-api", "viking-emulator", "viking-export", "viking-fetch", "viking-reader"];
-    for library in ["viking-api", "viking-emulator", "viking-fetch", "viking-reader"] {
+    for library in
+        ["viking-api", "viking-credentials", "viking-emulator", "viking-fetch", "viking-reader"]
+    {
         for dependency in of(library) {
             assert!(!ours.contains(&dependency.as_str()), "{library} depends on {dependency}");
         }
@@ -76,6 +78,7 @@ fn dependencies_point_one_way() {
     forbidden("viking-reader", &["tokio", "reqwest", "object_store", "hyper", "futures", "rustls"]);
     forbidden("viking-fetch", &["arrow", "parquet"]);
     forbidden("viking-api", &["arrow", "parquet", "object_store"]);
+    forbidden("viking-credentials", &["viking"]);
     for library in ["viking-api", "viking-fetch", "viking-reader"] {
         forbidden(library, &program);
     }

@@ -130,6 +130,9 @@ fn of_credentials(error: &CredentialsError) -> Option<&'static str> {
         CredentialsError::Profile { .. } => {
             "write it anew with the vendor's `ve configure`, or set VOLCENGINE_ACCESS_KEY"
         }
+        CredentialsError::Role { .. } => {
+            "check the variables VOLCENGINE_OIDC_* or VOLCENGINE_ECS_METADATA, and who may take the role"
+        }
         _ => return None,
     })
 }

@@ -8,10 +8,11 @@ use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::client::HttpClient;
 use object_store::{BackoffConfig, GetOptions, GetResult, ObjectStore, RetryConfig};
 use reqwest::Url;
+use viking_credentials::CredentialSource;
 
 use crate::connection::{Connector, Service, client};
+use crate::credentials::Provider;
 use crate::error::{Error, Refusal};
-use crate::keys::{KeySource, Provider};
 use crate::limiter::Throttle;
 use crate::object::parse;
 use crate::retry::{Attempts, History, Retry};
@@ -34,8 +35,8 @@ pub struct BucketOptions {
     pub allow_http: bool,
     /// The service's address without the bucket, as [`tos_endpoint`] gives it.
     pub endpoint: String,
-    /// Where the keys come from.
-    pub keys: Arc<dyn KeySource>,
+    /// Where the credentials come from.
+    pub credentials: Arc<dyn CredentialSource>,
     /// How long the other side may stay silent.
     pub read_timeout: Duration,
     /// The region that goes into signatures.
@@ -78,11 +79,11 @@ impl BucketOptions {
 
 impl BucketOptions {
     /// 30 s of silence, https, [`Retry::default`].
-    pub fn new(endpoint: &str, region: &str, keys: impl KeySource + 'static) -> Self {
+    pub fn new(endpoint: &str, region: &str, credentials: impl CredentialSource + 'static) -> Self {
         Self {
             allow_http: false,
             endpoint: endpoint.to_owned(),
-            keys: Arc::new(keys),
+            credentials: Arc::new(credentials),
             read_timeout: Duration::from_secs(30),
             region: region.to_owned(),
             retry: Retry::default(),
@@ -101,7 +102,7 @@ pub struct Bucket {
     /// The address of the bucket, without a slash at the end.
     pub(crate) url: String,
     pub(crate) region: String,
-    pub(crate) keys: Arc<Provider>,
+    pub(crate) credentials: Arc<Provider>,
     retry: Retry,
     history: Arc<History>,
     pub(crate) reserved_names: Vec<String>,
@@ -125,8 +126,7 @@ impl Bucket {
             retry_timeout: Duration::ZERO,
         };
         // Not `from_env`: variables of AWS tools must not redirect or sign these requests.
-        let keys = Provider::new(Arc::clone(&options.keys)).ok_or(Error::NoKeys)?;
-        let keys = Arc::new(keys);
+        let credentials = Arc::new(Provider::new(Arc::clone(&options.credentials)));
         let (throttle, history) = (Arc::<Throttle>::default(), Arc::<History>::default());
         let http = HttpClient::new(Service {
             client: HttpClient::new(http),
@@ -138,7 +138,7 @@ impl Bucket {
             .with_virtual_hosted_style_request(true)
             .with_bucket_name(name)
             .with_region(&options.region)
-            .with_credentials(Arc::clone(&keys) as _)
+            .with_credentials(Arc::clone(&credentials) as _)
             .with_allow_http(allow_http)
             .with_conditional_put(S3ConditionalPut::Disabled)
             // One request for each key says what became of it.
@@ -153,7 +153,7 @@ impl Bucket {
             http,
             url: address.url,
             region: options.region.clone(),
-            keys,
+            credentials,
             retry: options.retry,
             history,
             reserved_names: options.reserved_names.clone(),
@@ -179,21 +179,21 @@ impl Bucket {
         }
     }
 
-    /// Does what `ask` does, and once more with new keys if the ones that it used are over.
+    /// Does what `ask` does, and once more with other credentials if those that it used have expired.
     pub(crate) async fn renewing<T, F: Future<Output = Result<T, Error>>>(
         &self,
         ask: impl Fn() -> F,
     ) -> Result<T, Error> {
-        let used = self.keys.current();
-        match ask().await {
-            Err(error)
-                if error.refusal().is_some_and(Refusal::is_expired) && self.keys.renew(&used) =>
-            {
-                tracing::info!("the credentials had expired and were read again");
-                ask().await
-            }
-            answer => answer,
+        let used = self.credentials.refresh().await?;
+        let answer = ask().await;
+        if let Err(error) = &answer
+            && error.refusal().is_some_and(Refusal::is_expired)
+            && self.credentials.renew(&used).await
+        {
+            tracing::info!("the credentials had expired and were renewed");
+            return ask().await;
         }
+        answer
     }
 
     /// Asks for the object `key`; `action` is what failed if it does.
@@ -301,11 +301,11 @@ fn native_region(host: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Keys;
+    use viking_credentials::Credentials;
 
     fn address(endpoint: &str) -> Result<String, String> {
         let options =
-            BucketOptions::new(endpoint, "cn-beijing", Keys::new("a", String::new(), None));
+            BucketOptions::new(endpoint, "cn-beijing", Credentials::new("a", String::new(), None));
         Address::new("demo", &options).map(|address| address.url).map_err(|error| error.to_string())
     }
 

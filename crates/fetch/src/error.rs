@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use object_store::client::HttpError;
+use viking_credentials::Unavailable;
 
 /// Who has to act on an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +103,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The source of keys has none.
-    #[error("there are no keys for TOS")]
-    NoKeys,
+    /// The source of credentials has none.
+    #[error("there are no credentials for TOS")]
+    NoCredentials(#[source] Unavailable),
     /// The disk has too little room.
     #[error("{} has no room: {needed} bytes are needed, {free} are free", path.display())]
     NoSpace {
@@ -152,7 +153,7 @@ impl Error {
             Self::Changed { .. } | Self::Damaged { .. } | Self::Key { .. } => ErrorClass::Data,
             Self::Endpoint { .. } | Self::Exists { .. } => ErrorClass::Usage,
             Self::Local { .. } | Self::NoSpace { .. } => ErrorClass::Local,
-            Self::NoKeys => ErrorClass::Denied,
+            Self::NoCredentials(_) => ErrorClass::Denied,
             Self::Store { source, .. } => match source.as_ref() {
                 Cause::Refused(refusal) => refusal.class(),
                 Cause::Transport(_) | Cause::Unusable(_) => ErrorClass::Passing,

@@ -11,7 +11,7 @@
 //! prints and never reads the environment.
 //!
 //! ```
-//! use viking_fetch::{Bucket, BucketOptions, FetchOptions, Keys, NoObserver, fetch};
+//! use viking_fetch::{Bucket, BucketOptions, Credentials, FetchOptions, NoObserver, fetch};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,9 +21,9 @@
 //! # let (endpoint, access_key) = (&emulator.ready().tos, &emulator.ready().access_key);
 //! # let secret_key = emulator.ready().secret_key.clone();
 //! # let folder = tempfile::tempdir()?;
-//! let keys = Keys::new(access_key, secret_key, None);
+//! let credentials = Credentials::new(access_key, secret_key, None);
 //! // The endpoint of a region is `tos_endpoint("cn-beijing")`.
-//! let bucket = Bucket::open("bucket", &BucketOptions::new(endpoint, "cn-beijing", keys))?;
+//! let bucket = Bucket::open("bucket", &BucketOptions::new(endpoint, "cn-beijing", credentials))?;
 //! let listing = bucket.list("exports/run-1").await?;
 //! let options = FetchOptions::default();
 //! let report = fetch(&bucket, &listing.objects, folder.path(), &options, &NoObserver).await?;
@@ -39,6 +39,7 @@ mod blocks;
 mod body;
 mod bucket;
 mod connection;
+mod credentials;
 mod disk;
 mod download;
 mod durable;
@@ -48,7 +49,6 @@ mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod journal;
-mod keys;
 mod limiter;
 mod listing;
 mod object;
@@ -63,7 +63,6 @@ pub use disk::{free_bytes, needed_bytes, remove_partial};
 pub use durable::{create_folder_durably, rename_durably, replace_durably};
 pub use error::{Cause, Error, ErrorClass, Refusal};
 pub use event::{DownloadEvent, NoObserver, Observer};
-pub use keys::{KeySource, Keys};
 pub use limiter::Jobs;
 pub use listing::{Listing, RefusedKey};
 pub use object::{Landed, RemoteObject};
@@ -72,3 +71,4 @@ pub use proof::{Proof, Verify, prove};
 pub use ranges::{ObjectReader, ReadAhead, Traffic};
 pub use retry::Retry;
 pub use schedule::{FetchOptions, Report, fetch};
+pub use viking_credentials::{CredentialSource, Credentials};

@@ -3,17 +3,14 @@
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
-use viking_api::Credentials;
-use viking_fetch::Keys;
+use viking_credentials::Credentials;
 
 use crate::error::{CredentialsError, Result};
 
 /// A set of credentials and where it was found. `Debug` masks the secrets.
 #[derive(Debug, Clone)]
 pub struct CredentialSet {
-    access_key: String,
-    secret_key: SecretString,
-    session_token: Option<SecretString>,
+    credentials: Credentials,
     origin: String,
     open_file: Option<PathBuf>,
 }
@@ -21,21 +18,23 @@ pub struct CredentialSet {
 impl CredentialSet {
     /// White space around the parts is dropped. `origin` says in words where they were found.
     pub fn new(access_key: &str, secret_key: &str, token: Option<&str>, origin: &str) -> Self {
-        let secret = |text: &str| SecretString::from(text.trim().to_owned());
-        Self {
-            access_key: access_key.trim().to_owned(),
-            secret_key: secret(secret_key),
-            session_token: token.map(secret),
-            origin: origin.to_owned(),
-            open_file: None,
-        }
+        let (secret_key, token) = (secret_key.to_owned(), token.map(str::to_owned));
+        Self::of(Credentials::new(access_key, secret_key, token), origin)
+    }
+
+    pub(super) fn of(credentials: Credentials, origin: &str) -> Self {
+        Self { credentials, origin: origin.to_owned(), open_file: None }
     }
 
     /// Refuses what no key can have inside: a line end in the middle is a sign of two values in one.
     pub(super) fn checked(self) -> Result<Self, CredentialsError> {
-        let token = self.session_token.as_ref().map_or("", |token| token.expose_secret());
-        let parts = [self.access_key.as_str(), self.secret_key.expose_secret(), token];
-        if parts.iter().any(|part| part.chars().any(char::is_control)) {
+        let has_control = |text: &str| text.chars().any(char::is_control);
+        let is_bad = |secret: &SecretString| has_control(secret.expose_secret());
+        let token = self.credentials.session_token();
+        if has_control(self.credentials.access_key())
+            || is_bad(self.credentials.secret_key())
+            || token.is_some_and(is_bad)
+        {
             return Err(CredentialsError::ControlCharacter { origin: self.origin });
         }
         Ok(self)
@@ -46,21 +45,8 @@ impl CredentialSet {
         Self { open_file, ..self }
     }
 
-    /// For `VikingDB`.
-    pub(crate) fn credentials(&self) -> Credentials {
-        let (secret_key, token) = self.secrets();
-        Credentials::new(&self.access_key, secret_key, token)
-    }
-
-    /// For TOS.
-    pub(crate) fn keys(&self) -> Keys {
-        let (secret_key, token) = self.secrets();
-        Keys::new(&self.access_key, secret_key, token)
-    }
-
-    pub(super) fn secrets(&self) -> (String, Option<String>) {
-        let plain = |secret: &SecretString| secret.expose_secret().to_owned();
-        (plain(&self.secret_key), self.session_token.as_ref().map(plain))
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Where it was found, in words.
@@ -75,12 +61,12 @@ impl CredentialSet {
 
     /// Whether it expires by itself.
     pub fn is_temporary(&self) -> bool {
-        self.session_token.is_some()
+        self.credentials.session_token().is_some()
     }
 
     /// As much of the access key as tells it from others.
     pub fn masked(&self) -> String {
-        let shown: String = self.access_key.chars().take(8).collect();
+        let shown: String = self.credentials.access_key().chars().take(8).collect();
         format!("{shown}…")
     }
 }

@@ -1,8 +1,8 @@
 //! Where the user's credentials are: the environment, and the files of the vendor's tools. All parts of a set
 //! come from one place.
 
-use viking_api::{CredentialSource, Credentials, Site};
-use viking_fetch::{KeySource, Keys};
+use viking_api::Site;
+use viking_credentials::{EcsRole, OidcRole};
 
 use super::credentials::{CredentialSet, Purpose};
 use super::environment::variable;
@@ -26,6 +26,12 @@ const BYTEPLUS_OLD: Names =
 /// The TOS SDKs, for the download alone.
 const TOS: Names = ("TOS_ACCESS_KEY", "TOS_SECRET_KEY", Some("TOS_SECURITY_TOKEN"));
 
+/// What is found without asking any service.
+pub(super) enum Found {
+    Set(CredentialSet),
+    Role(OidcRole),
+}
+
 /// Looks for credentials, anew each time it is asked.
 #[derive(Debug, Clone)]
 pub(super) struct Lookup {
@@ -39,13 +45,14 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    /// The first set in the order of the README.
-    pub(super) fn find(&self) -> Result<CredentialSet, CredentialsError> {
+    /// The first in the order of the README; `None` leaves the role of the instance.
+    pub(super) fn find(&self) -> Result<Option<Found>, CredentialsError> {
         if let Some(profile) = self.profile.as_ref().filter(|_| self.is_asked) {
             let path = profile_path(self.site).ok_or(CredentialsError::NoHome)?;
             let found = read_profile(&path, Some(profile))?;
             let profile = profile.clone();
-            return found.ok_or(CredentialsError::NoProfileFile { path, profile });
+            let found = found.ok_or(CredentialsError::NoProfileFile { path, profile })?;
+            return Ok(Some(Found::Set(found)));
         }
         let names = match (self.site, self.purpose) {
             (Site::Volcengine, Purpose::Tos) => &[TOS, VOLCENGINE, VOLC][..],
@@ -55,26 +62,44 @@ impl Lookup {
         };
         for names in names {
             if let Some(found) = from_environment(*names)? {
-                return Ok(found);
+                return Ok(Some(Found::Set(found)));
             }
         }
-        let profile = match self.site {
-            Site::Volcengine => "VOLCENGINE_PROFILE",
-            Site::BytePlus => "BYTEPLUS_PROFILE",
-        };
+        let is_volcengine = self.site == Site::Volcengine;
+        if is_volcengine && let Some(role) = oidc_role()? {
+            return Ok(Some(Found::Role(role)));
+        }
+        let found = self.in_files(is_volcengine)?;
+        Ok(found.map(Found::Set))
+    }
+
+    fn in_files(&self, is_volcengine: bool) -> Result<Option<CredentialSet>, CredentialsError> {
+        let profile = if is_volcengine { "VOLCENGINE_PROFILE" } else { "BYTEPLUS_PROFILE" };
         let profile = self.profile.clone().or_else(|| variable(profile));
         if let Some(path) = profile_path(self.site)
             && let Some(found) = read_profile(&path, profile.as_deref())?
         {
-            return Ok(found);
+            return Ok(Some(found));
         }
-        match self.site {
-            Site::Volcengine => match read_volc()? {
-                Some(found) => Ok(found),
-                None => read_tos()?.ok_or(CredentialsError::NotFound),
-            },
-            Site::BytePlus => Err(CredentialsError::NotFound),
+        if !is_volcengine {
+            return Ok(None);
         }
+        match read_volc()? {
+            None => read_tos(),
+            found => Ok(found),
+        }
+    }
+
+    /// The role of the instance that this may be, unless nobody wants to know.
+    pub(super) fn ecs_role(&self) -> Option<EcsRole> {
+        let is_off = variable("VOLCENGINE_ECS_METADATA_DISABLED")
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let is_wanted = self.site == Site::Volcengine && !self.is_asked && !is_off;
+        is_wanted.then(|| {
+            EcsRole::default()
+                .with_name(variable("VOLCENGINE_ECS_METADATA"))
+                .with_metadata(variable("VIKING_EXPORT_ECS_ENDPOINT"))
+        })
     }
 }
 
@@ -83,21 +108,30 @@ impl Lookup {
 pub fn site_of_credentials(profile: Option<&str>) -> Site {
     let has = |site| {
         let (profile, is_asked) = (profile.map(str::to_owned), profile.is_some());
-        Lookup { site, purpose: Purpose::Vikingdb, profile, is_asked }.find().is_ok()
+        Lookup { site, purpose: Purpose::Vikingdb, profile, is_asked }
+            .find()
+            .is_ok_and(|found| found.is_some())
     };
     if !has(Site::Volcengine) && has(Site::BytePlus) { Site::BytePlus } else { Site::Volcengine }
 }
 
-impl KeySource for Lookup {
-    fn keys(&self) -> Option<Keys> {
-        self.find().ok().map(|found| found.keys())
+/// The role that the environment names, as the SDKs read it.
+fn oidc_role() -> Result<Option<OidcRole>, CredentialsError> {
+    const ROLE: &str = "VOLCENGINE_OIDC_ROLE_TRN";
+    const FILE: &str = "VOLCENGINE_OIDC_TOKEN_FILE";
+    let (role, file) = match (variable(ROLE), variable(FILE)) {
+        (Some(role), Some(file)) => (role, file),
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(CredentialsError::Incomplete { set: ROLE, missing: FILE }),
+        (None, Some(_)) => return Err(CredentialsError::Incomplete { set: FILE, missing: ROLE }),
+    };
+    let mut role = OidcRole::new(role, file)
+        .with_policy(variable("VOLCENGINE_OIDC_ROLE_POLICY"))
+        .with_sts_endpoint(variable("VOLCENGINE_OIDC_STS_ENDPOINT"));
+    if let Some(name) = variable("VOLCENGINE_OIDC_ROLE_SESSION_NAME") {
+        role = role.with_session_name(name);
     }
-}
-
-impl CredentialSource for Lookup {
-    fn credentials(&self) -> Option<Credentials> {
-        self.find().ok().map(|found| found.credentials())
-    }
+    Ok(Some(role))
 }
 
 fn from_environment(

@@ -2,6 +2,7 @@
 
 mod credentials;
 pub mod environment;
+mod kept;
 mod key_files;
 mod lookup;
 mod service;

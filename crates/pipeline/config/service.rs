@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use viking_api::{Api, Client, Endpoint, Owner, Site};
+use viking_credentials::CredentialSource;
 use viking_fetch::{BucketOptions, byteplus_tos_endpoint, tos_endpoint};
 
 use super::credentials::{CredentialSet, Purpose};
-use super::lookup::Lookup;
+use super::kept::{Kept, oidc_origin};
+use super::lookup::{Found, Lookup};
 use crate::error::{RequestError, Result, V2Option};
 
 /// How long a service may stay silent before a request counts as failed.
@@ -113,9 +115,17 @@ pub struct Service {
 
 #[derive(Debug, Clone)]
 enum Source {
-    /// Those of the user, anew whenever they have expired.
-    Lookup(Profile),
+    /// Those of the user.
+    Lookup(Arc<Sources>),
     Given(CredentialSet),
+}
+
+/// Where the credentials for each service come from.
+#[derive(Debug)]
+struct Sources {
+    profile: Profile,
+    tos: Arc<Kept>,
+    vikingdb: Arc<Kept>,
 }
 
 /// The profile of the vendor's file, if one is to be taken.
@@ -125,9 +135,23 @@ struct Profile {
     is_asked: bool,
 }
 
-impl Profile {
-    fn lookup(&self, site: Site, purpose: Purpose) -> Lookup {
-        Lookup { site, purpose, profile: self.name.clone(), is_asked: self.is_asked }
+impl Source {
+    fn lookup(site: Site, profile: Profile) -> Self {
+        let kept = |purpose| {
+            let Profile { name, is_asked } = profile.clone();
+            Arc::new(Kept::new(Lookup { site, purpose, profile: name, is_asked }))
+        };
+        let (tos, vikingdb) = (kept(Purpose::Tos), kept(Purpose::Vikingdb));
+        Self::Lookup(Arc::new(Sources { profile, tos, vikingdb }))
+    }
+}
+
+impl Sources {
+    fn of(&self, purpose: Purpose) -> &Arc<Kept> {
+        match purpose {
+            Purpose::Tos => &self.tos,
+            Purpose::Vikingdb => &self.vikingdb,
+        }
     }
 }
 
@@ -135,6 +159,7 @@ impl Service {
     /// The services at `address`, asked with the user's credentials from the environment or the files of the
     /// vendor's tools.
     pub fn new(address: Address) -> Self {
+        let credentials = Source::lookup(address.site, Profile::default());
         Self {
             address,
             overrides: AddressOverrides::default(),
@@ -142,7 +167,7 @@ impl Service {
             allow_http: false,
             request_timeout: REQUEST_TIMEOUT,
             retry_for: None,
-            credentials: Source::Lookup(Profile::default()),
+            credentials,
             open_key_file: Arc::default(),
         }
     }
@@ -170,8 +195,8 @@ impl Service {
     /// `is_asked` for, else after it.
     #[must_use]
     pub fn with_profile(self, profile: &str, is_asked: bool) -> Self {
-        let credentials = Source::Lookup(Profile { name: Some(profile.to_owned()), is_asked });
-        Self { credentials, ..self }
+        let profile = Profile { name: Some(profile.to_owned()), is_asked };
+        Self { credentials: Source::lookup(self.address.site, profile), ..self }
     }
 
     /// Asks with these credentials, and looks for no others.
@@ -216,6 +241,11 @@ impl Service {
     #[must_use]
     pub(crate) fn at(&self, address: &Address) -> Self {
         let mut service = Self { address: address.clone(), ..self.clone() };
+        if let Source::Lookup(sources) = &self.credentials
+            && address.site != self.address.site
+        {
+            service.credentials = Source::lookup(address.site, sources.profile.clone());
+        }
         if self.overrides.region {
             service.address.region.clone_from(&self.address.region);
         }
@@ -229,7 +259,7 @@ impl Service {
     }
 
     /// A client of `VikingDB`.
-    pub fn client(&self) -> Result<Client> {
+    pub async fn client(&self) -> Result<Client> {
         let Address { site, region, endpoint, api, project, resource_id, .. } = &self.address;
         if *api == Api::V1 && (project.is_some() || resource_id.is_some()) {
             return Err(RequestError::V2Only { option: V2Option::Owner }.into());
@@ -240,16 +270,8 @@ impl Service {
         };
         let owner =
             Owner::default().with_project(project.clone()).with_resource_id(resource_id.clone());
-        // It says what is wrong; the client only hears that there is nothing.
-        let found = self.credentials(Purpose::Vikingdb)?;
-        let client = match &self.credentials {
-            Source::Given(_) => Client::new(endpoint, found.credentials(), jiff::Timestamp::now),
-            Source::Lookup(profile) => Client::new(
-                endpoint,
-                profile.lookup(*site, Purpose::Vikingdb),
-                jiff::Timestamp::now,
-            ),
-        };
+        let source = self.source(Purpose::Vikingdb).await?;
+        let client = Client::new(endpoint, source, jiff::Timestamp::now);
         let mut retry = viking_api::Retry::default();
         if let Some(time) = self.retry_for {
             retry = retry.with_within(time).with_first_within(time);
@@ -260,19 +282,14 @@ impl Service {
 
     /// How buckets of TOS are reached. `retries` says how often a request is repeated at most; without it the time
     /// decides.
-    pub(crate) fn bucket_options(&self, retries: Option<u8>) -> Result<BucketOptions> {
+    pub(crate) async fn bucket_options(&self, retries: Option<u8>) -> Result<BucketOptions> {
         let Address { site, region, tos_endpoint: endpoint, .. } = &self.address;
         let endpoint = endpoint.clone().unwrap_or_else(|| match site {
             Site::Volcengine => tos_endpoint(region),
             Site::BytePlus => byteplus_tos_endpoint(region),
         });
-        let found = self.credentials(Purpose::Tos)?;
-        let options = match &self.credentials {
-            Source::Given(_) => BucketOptions::new(&endpoint, region, found.keys()),
-            Source::Lookup(profile) => {
-                BucketOptions::new(&endpoint, region, profile.lookup(*site, Purpose::Tos))
-            }
-        };
+        let source = self.source(Purpose::Tos).await?;
+        let options = BucketOptions::new(&endpoint, region, source);
         let mut retry = options.retry.with_times(retries.map(u32::from));
         if let Some(time) = self.retry_for {
             retry = retry.with_within(time).with_first_within(time);
@@ -281,17 +298,39 @@ impl Service {
         Ok(options.with_read_timeout(self.request_timeout).with_retry(retry))
     }
 
+    /// Where requests find their credentials. That there are none is told here, before the first request.
+    async fn source(&self, purpose: Purpose) -> Result<Arc<dyn CredentialSource>> {
+        let found = self.credentials(purpose).await?;
+        Ok(match &self.credentials {
+            Source::Given(_) => Arc::new(found.credentials().clone()),
+            Source::Lookup(sources) => Arc::clone(sources.of(purpose)) as _,
+        })
+    }
+
     /// The credentials as they are now.
-    pub fn credentials(&self, purpose: Purpose) -> Result<CredentialSet> {
+    pub async fn credentials(&self, purpose: Purpose) -> Result<CredentialSet> {
         let found = match &self.credentials {
             Source::Given(given) => return Ok(given.clone()),
-            Source::Lookup(profile) => profile.lookup(self.address.site, purpose).find()?,
+            Source::Lookup(sources) => sources.of(purpose).find().await?,
         };
         if let Some(file) = found.open_file() {
             // One is enough to tell.
             self.open_key_file.set(file.clone()).unwrap_or(());
         }
         Ok(found)
+    }
+
+    /// As much of the access key as tells it from others, and where it was found, without asking any service. `None`
+    /// leaves the role of an ECS instance.
+    pub fn locate_credentials(&self, purpose: Purpose) -> Option<(String, String)> {
+        let found = match &self.credentials {
+            Source::Given(given) => Found::Set(given.clone()),
+            Source::Lookup(sources) => sources.of(purpose).lookup.find().ok()??,
+        };
+        Some(match found {
+            Found::Set(set) => (set.masked(), set.origin().to_owned()),
+            Found::Role(role) => ("temporary".to_owned(), oidc_origin(&role)),
+        })
     }
 
     /// A file of keys that other users of this machine can read, if credentials were taken from it.

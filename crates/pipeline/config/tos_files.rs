@@ -71,7 +71,8 @@ pub(super) fn read_file(
 
 /// `ve-tos-cli config init` writes `<YOUR_ACCESS_KEY_ID>` and the like where users are to write their own.
 fn is_filled_in(value: &str) -> bool {
-    !value.is_empty() && !(value.starts_with('<') && value.ends_with('>'))
+    let is_template = value.starts_with('<') && value.ends_with('>');
+    !value.is_empty() && !is_template
 }
 
 /// AES-256-GCM with the key in a file of its own; the text is base64 of nonce, encrypted bytes and tag.
@@ -93,6 +94,8 @@ fn decrypt(text: &str, key_path: &Path) -> Result<String, CredentialsError> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     /// Made with the package `cryptography` of Python: key of bytes 0 to 31, nonce of bytes 1 to 12.
@@ -117,7 +120,8 @@ mod tests {
         let found = read(&text, &key).unwrap().unwrap();
         assert_eq!(found.masked(), "AKLT-enc…");
         assert_eq!(found.credentials().access_key(), "AKLT-encrypted-id");
-        assert_eq!(found.secrets(), ("hushhush".to_owned(), None));
+        assert_eq!(found.credentials().secret_key().expose_secret(), "hushhush");
+        assert!(found.credentials().session_token().is_none());
         let wrong = read(&text, &[7; 32]).unwrap_err().to_string();
         assert!(wrong.contains("does not decrypt") && !wrong.contains(SECRET), "{wrong}");
         let short = read(&text, &[7; 31]).unwrap_err().to_string();
@@ -139,7 +143,8 @@ mod tests {
             + "[default.ve-tos]\naccess_key_id = \" \"\nsecret_access_key = \"own\"\n";
         let found = read(&shared, &[]).unwrap().unwrap();
         assert_eq!(found.credentials().access_key(), "AKLT");
-        assert_eq!(found.secrets(), ("own".to_owned(), Some("t".to_owned())));
+        assert_eq!(found.credentials().secret_key().expose_secret(), "own");
+        assert_eq!(found.credentials().session_token().unwrap().expose_secret(), "t");
         for text in ["[default]\naccess_key_id = \"hush", "[default]\naccess_key_id = \"hush\"\n"] {
             let error = read(text, &[]).unwrap_err().to_string();
             assert!(error.contains("config.toml") && !error.contains("hush"), "{error}");

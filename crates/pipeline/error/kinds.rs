@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use viking_api::TosPath;
+use viking_credentials::RoleError;
 
 /// Why there are no usable credentials.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,7 @@ pub enum CredentialsError {
     },
     /// There are none in any of the places where they are looked for.
     #[error(
-        "no credentials were found in the environment, ~/.volcengine/config.json, ~/.volc or ~/.tos"
+        "no credentials were found in the environment, ~/.volcengine/config.json, ~/.volc or ~/.tos, and this is no ECS instance with a role"
     )]
     NotFound,
     /// A profile of the vendor's command line cannot be used.
@@ -55,6 +56,15 @@ pub enum CredentialsError {
         path: PathBuf,
         /// What is wrong with it. Never its text, which holds secrets.
         problem: String,
+    },
+    /// A role gives no credentials.
+    #[error("the role {role} gives no credentials")]
+    Role {
+        /// The role.
+        role: String,
+        /// Why.
+        #[source]
+        source: RoleError,
     },
     /// A key file cannot be read.
     #[error("cannot read {}", path.display())]

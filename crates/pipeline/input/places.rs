@@ -179,7 +179,7 @@ pub async fn find_remote(
     from: &TosPath,
     retries: Option<u8>,
 ) -> Result<Vec<Place>> {
-    let bucket = session.bucket(from.bucket(), retries)?;
+    let bucket = session.bucket(from.bucket(), retries).await?;
     let listed = list(&bucket, from, session.listener()).await?;
     if listed.is_empty() {
         return Err(RequestError::NoObjects { from: from.clone() }.into());

@@ -1,8 +1,7 @@
 //! The bucket of a run, opened when it is needed: what is on the disk already needs neither credentials nor an
 //! address.
 
-use std::sync::OnceLock;
-
+use tokio::sync::OnceCell;
 use viking_fetch::Bucket;
 
 use crate::error::Result;
@@ -16,13 +15,13 @@ pub(super) struct LazyBucket {
     name: String,
     retries: Option<u8>,
     reserved: &'static [&'static str],
-    opened: OnceLock<Bucket>,
+    opened: OnceCell<Bucket>,
 }
 
 impl LazyBucket {
     pub(super) fn new(session: &Session, name: &str, retries: Option<u8>) -> Self {
         let (session, name) = (session.clone(), name.to_owned());
-        Self { session, name, retries, reserved: &RESERVED_NAMES, opened: OnceLock::new() }
+        Self { session, name, retries, reserved: &RESERVED_NAMES, opened: OnceCell::new() }
     }
 
     /// The objects become files beside those of the `reserved` names.
@@ -30,12 +29,9 @@ impl LazyBucket {
         Self { reserved, ..self }
     }
 
-    pub(super) fn open(&self) -> Result<&Bucket> {
-        if let Some(opened) = self.opened.get() {
-            return Ok(opened);
-        }
-        let bucket = self.session.bucket_for(&self.name, self.retries, self.reserved)?;
-        Ok(self.opened.get_or_init(|| bucket))
+    pub(super) async fn open(&self) -> Result<&Bucket> {
+        let open = || self.session.bucket_for(&self.name, self.retries, self.reserved);
+        self.opened.get_or_try_init(open).await
     }
 
     /// Requests that were repeated since this was asked for the last time.

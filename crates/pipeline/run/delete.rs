@@ -90,7 +90,7 @@ async fn delete(
     from: &TosPath,
     objects: &[RemoteObject],
 ) -> Result<()> {
-    let bucket = bucket.open()?;
+    let bucket = bucket.open().await?;
     session.tell(&Event::Clean { from: from.to_string(), objects: objects.len() });
     let mut left = 0;
     for object in objects {

@@ -61,7 +61,8 @@ pub(super) async fn load(
         folder.begin(&places)?;
         let observer = Watch { meter, session, places: &places, landed: landed.as_ref() };
         let path = folder.path.clone();
-        let fetching = viking_fetch::fetch(bucket.open()?, &wanted, &path, options, &observer);
+        let fetching =
+            viking_fetch::fetch(bucket.open().await?, &wanted, &path, options, &observer);
         let fetched = recording(folder, meter, fetching).await?;
         folder.receipt.jobs = Some(fetched.jobs);
         let changed = changed(fetched.failed)?;
@@ -69,7 +70,7 @@ pub(super) async fn load(
             return Ok(());
         }
         for object in changed {
-            let now = bucket.open()?.look(&object).await?;
+            let now = bucket.open().await?.look(&object).await?;
             session.warn(Warning::Changed { key: object.key.clone() });
             folder.replace(now);
         }

@@ -43,7 +43,7 @@ impl Session {
         let mut folder = RunFolder::create(dir, &from.to_string(), request, None)?;
         self.tell(&Event::Run { dir: dir.to_owned() });
         let bucket = LazyBucket::new(self, from.bucket(), options.retries);
-        let listed = list(bucket.open()?, from, self.listener()).await?;
+        let listed = list(bucket.open().await?, from, self.listener()).await?;
         if listed.is_empty() {
             return Err(RequestError::NoObjects { from: from.clone() }.into());
         }

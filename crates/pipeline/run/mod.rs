@@ -66,7 +66,7 @@ impl Session {
         options: &RunOptions,
         output: RowOutput,
     ) -> Result<RunFolder> {
-        self.check_run(export, rows, options)?;
+        self.check_run(export, rows, options).await?;
         let request = Request::Run {
             collection: export.collection.clone(),
             filter: match &export.rows {
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// Refuses what is wrong with a run before anything is made or sent.
-    pub fn check_run(
+    pub async fn check_run(
         &self,
         export: &ExportSpec,
         rows: &RowOptions,
@@ -115,8 +115,8 @@ impl Session {
         if rows.format == PrintFormat::ArrowStream && export.file_type == FileType::Json {
             return Err(RequestError::ArrowOfJson.into());
         }
-        self.service().client()?;
-        self.bucket(export.to.bucket(), options.transfer.retries)?;
+        self.service().client().await?;
+        self.bucket(export.to.bucket(), options.transfer.retries).await?;
         Ok(())
     }
 
@@ -309,7 +309,7 @@ impl Run<'_> {
 
     /// Sees the task through to its end, and lists what it wrote.
     async fn export(&mut self) -> Result<()> {
-        let client = self.session.client()?;
+        let client = self.session.client().await?;
         let task = task::task(self, &client).await?;
         if self.folder.receipt.description.is_none() {
             task::describe(self, &client).await;
@@ -320,14 +320,16 @@ impl Run<'_> {
         self.folder.save()?;
         let done = done.map_err(Error::Follow)?;
         self.folder.receipt.exported = Some(now());
-        let mut listed = list(self.bucket.open()?, &self.spec.to, self.session.listener()).await?;
+        let mut listed =
+            list(self.bucket.open().await?, &self.spec.to, self.session.listener()).await?;
         let mut pauses = EMPTY_PAUSES.iter();
         while listed.is_empty() {
             let Some(error) = unless_empty(&client, &done, &self.spec).await? else { break };
             let Some(pause) = pauses.next() else { return Err(error) };
             self.session.warn(Warning::Again { problem: error.to_string() });
             tokio::time::sleep(*pause).await;
-            listed = list(self.bucket.open()?, &self.spec.to, self.session.listener()).await?;
+            listed =
+                list(self.bucket.open().await?, &self.spec.to, self.session.listener()).await?;
         }
         let receipt = &mut self.folder.receipt;
         receipt.listed = Some(now());
@@ -339,7 +341,8 @@ impl Run<'_> {
 
     /// Lists once more, and tells what is another than before; returns how many objects are new.
     async fn list_again(&mut self) -> Result<usize> {
-        let listed = list(self.bucket.open()?, &self.spec.to, self.session.listener()).await?;
+        let listed =
+            list(self.bucket.open().await?, &self.spec.to, self.session.listener()).await?;
         let Listed { objects, refused } = listed;
         self.folder.refused = refused;
         let (new, gone) = self.folder.update_objects(objects)?;

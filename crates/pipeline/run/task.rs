@@ -28,7 +28,7 @@ impl Session {
         self.check_api(export)?;
         let run = run_name(&export.collection)?;
         let spec = ExportSpec { to: export.to.below(&run), ..export.clone() };
-        let client = self.client()?;
+        let client = self.client().await?;
         let bucket = LazyBucket::new(self, spec.to.bucket(), None);
         check(self, &client, &bucket, &spec).await?;
         create(self, &client, &spec).await
@@ -36,7 +36,7 @@ impl Session {
 
     /// Follows a task to its end, and returns what the service says of it then.
     pub async fn follow(&self, task: &TaskId, patience: Patience) -> Result<Task> {
-        let client = self.client()?;
+        let client = self.client().await?;
         follow(self, &client, task, patience).await.map_err(Error::Service)
     }
 
@@ -70,7 +70,7 @@ async fn check(
     let collection = client.collection(&spec.collection).await?;
     let (name, rows) = (collection.name.clone(), collection.rows);
     session.tell(&Event::Collection { collection: name, rows });
-    let bucket = bucket.open()?;
+    let bucket = bucket.open().await?;
     tell_listing(&spec.to, session.listener());
     match bucket.list(spec.to.prefix()).await {
         Ok(listing) if listing.objects.is_empty() && listing.refused.is_empty() => Ok(collection),

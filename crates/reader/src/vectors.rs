@@ -208,9 +208,10 @@ fn padded<O: OffsetSizeTrait>(
     let items = list.values().to_data();
     let mut padded = MutableArrayData::new(vec![&items], true, list.len() * size);
     for (row, offsets) in list.value_offsets().windows(2).enumerate() {
-        match list.is_null(row) {
-            true => padded.try_extend_nulls(size)?,
-            false => padded.try_extend(0, offsets[0].as_usize(), offsets[1].as_usize())?,
+        if list.is_null(row) {
+            padded.try_extend_nulls(size)?;
+        } else {
+            padded.try_extend(0, offsets[0].as_usize(), offsets[1].as_usize())?;
         }
     }
     Ok(make_array(padded.freeze()))

@@ -1,9 +1,10 @@
 //! Tasks on a local VikingDB over real HTTP, with real signature checks.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use viking_api::{
     Api, Client, CredentialSource, Credentials, Endpoint, Error, ErrorClass, ExportSpec, FileType,
@@ -330,12 +331,33 @@ async fn a_late_answer_a_late_task_and_a_crash_never_make_a_second_task() {
 
 /// Lends keys for a moment, as often as asked.
 #[derive(Debug)]
-struct Lending(Arc<Emulator>);
+struct Lending {
+    emulator: Arc<Emulator>,
+    lent: Mutex<Credentials>,
+}
 
+impl Lending {
+    fn new(emulator: &Arc<Emulator>) -> Self {
+        let lent = Mutex::new(lend(emulator));
+        Self { emulator: Arc::clone(emulator), lent }
+    }
+}
+
+fn lend(emulator: &Emulator) -> Credentials {
+    let keys = emulator.temporary_keys(Duration::from_millis(80)).unwrap();
+    Credentials::new(&keys.access_key, keys.secret_key, Some(keys.session_token))
+}
+
+#[async_trait]
 impl CredentialSource for Lending {
-    fn credentials(&self) -> Option<Credentials> {
-        let keys = self.0.temporary_keys(Duration::from_millis(80)).unwrap();
-        Some(Credentials::new(&keys.access_key, keys.secret_key, Some(keys.session_token)))
+    async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.lent.lock().unwrap().clone())
+    }
+
+    async fn renewed(&self, _used: &Credentials) -> Option<Credentials> {
+        let lent = lend(&self.emulator);
+        self.lent.lock().unwrap().clone_from(&lent);
+        Some(lent)
     }
 }
 
@@ -347,12 +369,10 @@ async fn keys_that_end_while_a_task_is_followed_are_read_again() {
     options.state_time = Duration::from_millis(200);
     let emulator = Arc::new(Emulator::start(options).await.unwrap());
     let endpoint = Endpoint::new(&emulator.ready().vikingdb, "cn-beijing", false).unwrap();
-    let client =
-        Client::new(endpoint.clone(), Lending(Arc::clone(&emulator)), Timestamp::now).unwrap();
+    let client = Client::new(endpoint.clone(), Lending::new(&emulator), Timestamp::now).unwrap();
     let task = client.submit_export(&all("tos://demo/x")).await.unwrap();
     assert_eq!(client.wait(&task, fast(), &mut |_| {}).await.unwrap().state, TaskState::Done);
-    let once = Lending(Arc::clone(&emulator)).credentials().unwrap();
-    let client = Client::new(endpoint, once, Timestamp::now).unwrap();
+    let client = Client::new(endpoint, lend(&emulator), Timestamp::now).unwrap();
     emulator.end_temporary_keys();
     let error = client.task(&task).await.unwrap_err();
     assert_eq!((error.class(), refusal_code(&error)), (ErrorClass::Denied, "ExpiredToken"));

@@ -1,12 +1,14 @@
 //! What goes wrong on the way, on demand. Each fault has its own test and its own message.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use viking_emulator::Emulator;
 use viking_fetch::{
-    Bucket, BucketOptions, Error, ErrorClass, KeySource, Keys, NoObserver, Report, fetch,
+    Bucket, BucketOptions, CredentialSource, Credentials, Error, ErrorClass, NoObserver, Report,
+    fetch,
 };
 
 use crate::server::{Server, bytes, names, options as parts};
@@ -139,7 +141,7 @@ async fn a_wrong_clock_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_passing_fault_that_says_so() {
-    let keys = Keys::new("AKLTnobody", "secret".to_owned(), None);
+    let keys = Credentials::new("AKLTnobody", "secret".to_owned(), None);
     let mut options = BucketOptions::new("https://tos-s3.invalid", "cn-beijing", keys);
     options.retry.times = Some(1);
     let error = Bucket::open("demo", &options).unwrap().list("exports").await.unwrap_err();
@@ -189,14 +191,31 @@ struct Lending {
     emulator: Arc<Emulator>,
     lifetime: Duration,
     left: AtomicUsize,
+    lent: Mutex<Option<Credentials>>,
 }
 
-impl KeySource for Lending {
-    fn keys(&self) -> Option<Keys> {
+impl Lending {
+    fn lend(&self) -> Option<Credentials> {
         let left = &self.left;
         left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()?;
         let keys = self.emulator.temporary_keys(self.lifetime).unwrap();
-        Some(Keys::new(&keys.access_key, keys.secret_key, Some(keys.session_token)))
+        let token = Some(keys.session_token);
+        let lent = Credentials::new(&keys.access_key, keys.secret_key, token);
+        *self.lent.lock().unwrap() = Some(lent.clone());
+        Some(lent)
+    }
+}
+
+#[async_trait]
+impl CredentialSource for Lending {
+    async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
+        let lent = self.lent.lock().unwrap().clone();
+        lent.or_else(|| self.lend()).ok_or("none are left".into())
+    }
+
+    async fn renewed(&self, used: &Credentials) -> Option<Credentials> {
+        let lent = self.lent.lock().unwrap().clone();
+        lent.filter(|lent| lent != used).or_else(|| self.lend())
     }
 }
 
@@ -209,7 +228,8 @@ async fn keys_that_end_on_the_way_are_read_again() {
         let lifetime = Duration::from_millis(150);
         let left = AtomicUsize::new(times);
         let mut options = server.options();
-        options.keys = Arc::new(Lending { emulator: Arc::clone(&emulator), lifetime, left });
+        let (emulator, lent) = (Arc::clone(&emulator), Mutex::default());
+        options.credentials = Arc::new(Lending { emulator, lifetime, left, lent });
         let bucket = Bucket::open("demo", &options).unwrap();
         let listing = bucket.list(&server.prefix).await.unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use serde::Deserialize;
 use viking_emulator::{Collections, Emulator, Options};
 use viking_fetch::{
-    Bucket, BucketOptions, FetchOptions, Jobs, Keys, Listing, NoObserver, Report, fetch,
+    Bucket, BucketOptions, Credentials, FetchOptions, Jobs, Listing, NoObserver, Report, fetch,
 };
 
 /// What a server says of itself.
@@ -83,8 +83,8 @@ impl Server {
         store.build().unwrap().put(&key.into(), payload).await.unwrap();
     }
 
-    pub(crate) fn keys(&self) -> Keys {
-        Keys::new(&self.ready.access_key, self.ready.secret_key.clone(), None)
+    pub(crate) fn keys(&self) -> Credentials {
+        Credentials::new(&self.ready.access_key, self.ready.secret_key.clone(), None)
     }
 
     pub(crate) fn options(&self) -> BucketOptions {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use viking_fetch::{
-    Bucket, BucketOptions, DownloadEvent, Error, ErrorClass, Jobs, Keys, Landed, Lead, NoObserver,
-    Observer, RemoteObject, Verify, fetch,
+    Bucket, BucketOptions, Credentials, DownloadEvent, Error, ErrorClass, Jobs, Landed, Lead,
+    NoObserver, Observer, RemoteObject, Verify, fetch,
 };
 
 use crate::server::{Server, bytes, names, options};
@@ -214,7 +214,8 @@ async fn parts_arrive_in_their_places_and_their_checksum_is_compared() {
 
 #[test]
 fn secrets_do_not_show_in_debug_output() {
-    let keys = Keys::new("AKLTpublic", "hush-secret".to_owned(), Some("hush-token".to_owned()));
+    let keys =
+        Credentials::new("AKLTpublic", "hush-secret".to_owned(), Some("hush-token".to_owned()));
     let options = BucketOptions::new("https://tos-s3-cn-beijing.volces.com", "cn-beijing", keys);
     let bucket = Bucket::open("demo", &options).unwrap();
     let text = format!(
@@ -301,7 +302,8 @@ async fn a_wrong_secret_is_refused_with_the_services_words() {
     let server = Server::start().await;
     server.put("0.parquet", &bytes(100)).await;
     let mut options = server.options();
-    options.keys = Arc::new(Keys::new(&server.ready.access_key, "wrong".to_owned(), None));
+    options.credentials =
+        Arc::new(Credentials::new(&server.ready.access_key, "wrong".to_owned(), None));
     let wrong = Bucket::open("demo", &options).unwrap();
     let error = wrong.list(&server.prefix).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Denied, "{error}");

@@ -1,0 +1,58 @@
+//! Why a role gives no credentials.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a role gives no credentials. No message holds a token or a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoleError {
+    /// The file of an OIDC token cannot be read, or is empty.
+    #[error("the OIDC token in {} cannot be read", path.display())]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address is none that a secret may be sent to.
+    #[error("{url} is no address of https, nor of this machine")]
+    Address {
+        /// The address.
+        url: String,
+    },
+    /// No answer came.
+    #[error("no answer from {host}")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The service refused, or answered what makes no sense.
+    #[error("{host} answered {status}: {detail}")]
+    Answer {
+        /// The host.
+        host: String,
+        /// The status of HTTP.
+        status: u16,
+        /// What is known of it.
+        detail: String,
+    },
+}
+
+impl RoleError {
+    /// Whether nothing answers at the address.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether the same request may be answered later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Answer { status, .. } => *status == 429 || *status >= 500,
+            _ => false,
+        }
+    }
+}
