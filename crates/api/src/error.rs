@@ -136,6 +136,7 @@ impl Error {
         match self {
             Self::Endpoint { .. } | Self::Filter(_) | Self::TosPath { .. } => ErrorClass::Usage,
             Self::Failed { .. } => ErrorClass::TaskFailed,
+            Self::NoCredentials(why) if why.is_passing() => ErrorClass::Passing,
             Self::NoCredentials(_) => ErrorClass::Denied,
             Self::NeedsConfirmation { .. } | Self::StillRunning { .. } => ErrorClass::NotFinished,
             Self::Answer { .. } | Self::Transport { .. } | Self::Unclear { .. } => {
@@ -157,6 +158,7 @@ impl Error {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Answer { .. } | Self::Transport { .. } => true,
+            Self::NoCredentials(why) => why.is_passing(),
             Self::Refused(refusal) => refusal.class() == ErrorClass::Passing,
             _ => false,
         }

@@ -66,5 +66,5 @@ pub use filter::{Filter, FilterError};
 pub use interface::{Api, Owner};
 pub use retry::Retry;
 pub use task::{Collection, Description, Task, TaskCounts, TaskId, TaskState};
-pub use viking_credentials::{CredentialSource, Credentials};
+pub use viking_credentials::{CredentialSource, Credentials, Unavailable};
 pub use wait::Poll;

@@ -48,9 +48,9 @@ fn a_token_takes_a_role_and_the_run_needs_no_keys() {
 
 #[test]
 fn credentials_of_a_role_are_renewed_before_they_expire() {
-    let tos = service(&["tos-slow=400"]);
-    // They are renewed five minutes before.
-    tos.emulator.set_role_lifetime(Duration::from_millis(301_500));
+    let tos = service(&["tos-slow=1500"]);
+    // They are renewed five minutes before, and not more often than every five seconds.
+    tos.emulator.set_role_lifetime(Duration::from_secs(301));
     let place = with_token(&tos, &tos.emulator.oidc_token());
     assert!(place.run(&[&RUN[..], &["-j", "1"]].concat()).ok().stdout == example_rows());
     assert!(tos.emulator.roles_taken() > 2, "{} times", tos.emulator.roles_taken());
@@ -72,6 +72,26 @@ fn a_role_that_expired_unseen_is_taken_again() {
 }
 
 #[test]
+fn a_service_of_roles_that_is_out_of_order_is_asked_as_patiently_as_any_other() {
+    let tos = service(&["roles-503=7"]);
+    let place = with_token(&tos, &tos.emulator.oidc_token());
+    assert!(place.run(&RUN).ok().stdout == example_rows());
+    let mut place = with_token(&tos, &tos.emulator.oidc_token());
+    place.set("VOLCENGINE_OIDC_STS_ENDPOINT", "http://127.0.0.1:9");
+    place.set("VIKING_EXPORT_RETRY_FOR", "1s");
+    place.run(&RUN).fails(7, &[TRN, "no answer from 127.0.0.1"]);
+}
+
+#[test]
+fn credentials_that_always_end_soon_are_not_asked_for_with_each_request() {
+    let tos = service(&[]);
+    tos.emulator.set_role_lifetime(Duration::from_secs(200));
+    let place = with_token(&tos, &tos.emulator.oidc_token());
+    assert!(place.run(&RUN).ok().stdout == example_rows());
+    assert_eq!(tos.emulator.roles_taken(), 2, "once for each service");
+}
+
+#[test]
 fn a_role_that_is_not_given_is_named_and_its_token_is_not_shown() {
     let tos = service(&[]);
     let place = with_token(&tos, "another token");
@@ -80,11 +100,16 @@ fn a_role_that_is_not_given_is_named_and_its_token_is_not_shown() {
     place.run(&RUN).fails(3, &["OIDC token in .volc/token", "empty"]);
     fs::remove_file(place.path(".volc/token")).unwrap();
     place.run(&RUN).fails(3, &["OIDC token in .volc/token"]);
-    place.set("VOLCENGINE_OIDC_STS_ENDPOINT", "http://sts.example.com");
+    place.set("VOLCENGINE_OIDC_STS_ENDPOINT", "http://user:hush-password@sts.example.com");
+    secrets::learn("hush-password");
     fs::write(place.path(".volc/token"), "x").unwrap();
-    place.run(&RUN).fails(3, &["http://sts.example.com", "https"]);
+    place.run(&RUN).fails(3, &["sts.example.com is no address of https"]);
     place.set("VOLCENGINE_OIDC_TOKEN_FILE", "");
     place.run(&RUN).fails(3, &["VOLCENGINE_OIDC_ROLE_TRN is set, but VOLCENGINE_OIDC_TOKEN_FILE"]);
+    fs::create_dir(place.path(".volcengine")).unwrap();
+    let profile = r#"{"profiles": {"default": {"access-key": "AKLTprofile", "secret-key": "x"}}}"#;
+    fs::write(place.path(".volcengine/config.json"), profile).unwrap();
+    assert!(place.run(&["doctor"]).stdout.contains("AKLTprof"), "half a role hides no keys");
     assert_eq!(tos.emulator.roles_taken(), 0);
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use reqwest::{Client, Method};
-use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use crate::error::RoleError;
-use crate::{Credentials, Temporary, http};
+use crate::given::Given;
+use crate::{Temporary, http};
 
 /// Where each instance finds what belongs to it.
 const METADATA: &str = "http://100.96.0.96";
@@ -28,15 +28,6 @@ pub struct EcsRole {
     pub name: Option<String>,
     /// The URL of the metadata, if it is not the usual one.
     pub metadata: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Given {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-    expired_time: Option<String>,
 }
 
 /// A conversation with the metadata service.
@@ -76,23 +67,15 @@ impl EcsRole {
         // The parser's quotes of the text may not be shown: it holds secrets.
         let given: Given = serde_json::from_str(&answer)
             .map_err(|_| metadata.bad(format!("there are no credentials for the role {name:?}")))?;
-        let expires = match given.expired_time.as_deref().map(str::parse) {
-            Some(Err(_)) => {
-                return Err(metadata.bad("when the credentials expire is no time".to_owned()));
-            }
-            Some(Ok(time)) => Some(time),
-            None => None,
-        };
-        let credentials =
-            Credentials::new(&given.access_key_id, given.secret_access_key, given.session_token);
-        Ok(Temporary { credentials, expires })
+        given.checked().map_err(|problem| metadata.bad(problem.to_owned()))
     }
 }
 
 impl Metadata {
     fn open(role: &EcsRole) -> Result<Self, RoleError> {
         let text = role.metadata.as_deref().unwrap_or(METADATA);
-        let url: Url = text.parse().map_err(|_| RoleError::Address { url: text.to_owned() })?;
+        let url: Url =
+            text.parse().map_err(|_| RoleError::Address { url: http::without_password(text) })?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let is_sure = role.name.is_some() || role.metadata.is_some();
         match http::client(true, CONNECT_TIMEOUT, ANSWER_TIMEOUT) {
@@ -111,7 +94,14 @@ impl Metadata {
         let mut url = self.url.clone();
         url.set_path(path);
         url.set_query(query);
-        let request = || self.client.request(method.clone(), url.clone()).header(header, value);
+        let request = || {
+            let request = self.client.request(method.clone(), url.clone()).header(header, value);
+            match method {
+                // As the SDK sends it.
+                Method::PUT => request.header("Content-Type", "application/json").body("{}"),
+                _ => request,
+            }
+        };
         http::ask(&self.host, request, self.is_sure).await
     }
 
@@ -129,7 +119,12 @@ impl Metadata {
         };
         let mut roles = roles.iter().map(|role| role.trim()).filter(|role| !role.is_empty());
         let first = roles.next().map(str::to_owned);
-        first.ok_or_else(|| self.bad("this instance has no role".to_owned()))
+        let none = || RoleError::Answer {
+            host: self.host.clone(),
+            status: 404,
+            detail: "this instance has no role".to_owned(),
+        };
+        first.ok_or_else(none)
     }
 
     fn bad(&self, detail: String) -> RoleError {

@@ -1,5 +1,7 @@
-//! Why a role gives no credentials.
+//! Why there are no credentials.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -42,17 +44,48 @@ pub enum RoleError {
 }
 
 impl RoleError {
-    /// Whether nothing answers at the address.
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+    /// Whether nothing answers at the address, or something else than what was looked for.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Answer { status: 404, .. })
     }
 
     /// Whether the same request may be answered later.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Answer { status, .. } => *status == 429 || *status >= 500,
             _ => false,
         }
+    }
+}
+
+/// Why a source has no credentials now.
+#[derive(Debug)]
+pub struct Unavailable {
+    cause: Box<dyn Error + Send + Sync>,
+    is_passing: bool,
+}
+
+impl Unavailable {
+    /// `is_passing` says that asking again may help.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>, is_passing: bool) -> Self {
+        Self { cause: cause.into(), is_passing }
+    }
+
+    /// Whether asking again may help.
+    pub fn is_passing(&self) -> bool {
+        self.is_passing
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Error for Unavailable {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
     }
 }

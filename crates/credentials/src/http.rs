@@ -55,20 +55,25 @@ pub(crate) async fn ask(
             return Ok(body);
         }
         let (host, status) = (host.to_owned(), status.as_u16());
-        Err(RoleError::Answer { host, status, detail: refusal(&body) })
+        let detail = refusal(&body).unwrap_or_else(|| "no reason is given".to_owned());
+        Err(RoleError::Answer { host, status, detail })
     };
-    let is_again = |error: &RoleError| error.is_passing() && (is_sure || !error.is_unreachable());
+    let is_again = |error: &RoleError| {
+        error.is_passing() && (is_sure || !matches!(error, RoleError::Unreachable { .. }))
+    };
     once.retry(RETRIES).when(is_again).await
 }
 
-/// What a refusal says, without what may be echoed of the request.
-fn refusal(body: &str) -> String {
-    let answer: Option<serde_json::Value> = serde_json::from_str(body).ok();
-    let error = answer.as_ref().map(|answer| &answer["ResponseMetadata"]["Error"]);
-    match error.and_then(|error| error["Code"].as_str()) {
-        Some(code) => code.chars().take(100).collect(),
-        None => "no reason is given".to_owned(),
-    }
+/// The code of a refusal; its message may echo parts of the request.
+pub(crate) fn refusal(body: &str) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_str(body).ok()?;
+    let code = answer["ResponseMetadata"]["Error"]["Code"].as_str()?;
+    Some(code.chars().take(100).collect())
+}
+
+/// An address as messages may show it.
+pub(crate) fn without_password(url: &str) -> String {
+    url.rsplit('@').next().unwrap_or_default().to_owned()
 }
 
 /// Whether the address is on this machine.

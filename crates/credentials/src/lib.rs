@@ -7,6 +7,7 @@
 
 mod ecs;
 mod error;
+mod given;
 mod http;
 mod oidc;
 
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use ecs::EcsRole;
-pub use error::RoleError;
+pub use error::{RoleError, Unavailable};
 pub use oidc::OidcRole;
 
 /// An access key with its secret and, for temporary credentials, its session token. `Debug` masks the secrets.
@@ -86,9 +87,6 @@ pub struct Temporary {
     /// When they end.
     pub expires: Option<Timestamp>,
 }
-
-/// Why a source has no credentials.
-pub type Unavailable = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where credentials come from. `Debug` must mask them.
 #[async_trait]

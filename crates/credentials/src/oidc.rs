@@ -10,7 +10,8 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::error::RoleError;
-use crate::{Credentials, Temporary, http};
+use crate::given::Given;
+use crate::{Temporary, http};
 
 /// Where roles are taken.
 const STS: &str = "sts.volcengineapi.com";
@@ -44,15 +45,6 @@ struct Answer {
 struct Assumed {
     #[serde(rename = "Credentials")]
     credentials: Given,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Given {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-    expiration: Option<String>,
 }
 
 impl OidcRole {
@@ -100,25 +92,16 @@ impl OidcRole {
         };
         let answer = http::ask(&host, request, true).await?;
         // The parser's quotes of the text may not be shown: it holds secrets.
-        let bad = |detail: &str| RoleError::Answer {
-            host: host.clone(),
-            status: 200,
-            detail: detail.to_owned(),
+        let bad = |detail: &str| {
+            let (host, detail) = (host.clone(), detail.to_owned());
+            RoleError::Answer { host, status: 200, detail }
         };
+        if let Some(code) = http::refusal(&answer) {
+            return Err(bad(&code));
+        }
         let answer: Answer =
             serde_json::from_str(&answer).map_err(|_| bad("it holds no credentials"))?;
-        let given = answer.result.credentials;
-        let expires = match given.expiration.as_deref().map(str::parse) {
-            Some(Err(_)) => return Err(bad("when the credentials expire is no time")),
-            Some(Ok(time)) => Some(time),
-            None => None,
-        };
-        let credentials = Credentials::new(
-            &given.access_key_id,
-            given.secret_access_key,
-            Some(given.session_token),
-        );
-        Ok(Temporary { credentials, expires })
+        answer.result.credentials.checked().map_err(bad)
     }
 
     fn form(&self, token: &str) -> String {
@@ -154,7 +137,7 @@ impl OidcRole {
         } else {
             format!("https://{endpoint}")
         };
-        let bad = || RoleError::Address { url: endpoint.to_owned() };
+        let bad = || RoleError::Address { url: http::without_password(endpoint) };
         let mut url: Url = text.parse().map_err(|_| bad())?;
         let is_local = http::is_local(&url);
         if url.scheme() != "https" && !(is_local && url.scheme() == "http") {

@@ -17,6 +17,9 @@ use crate::limiter::Throttle;
 use crate::object::parse;
 use crate::retry::{Attempts, History, Retry};
 
+/// How often credentials are renewed for one request.
+const RENEWALS_MAX: usize = 2;
+
 /// The public S3 endpoint of TOS in a region.
 pub fn tos_endpoint(region: &str) -> String {
     format!("https://tos-s3-{region}.volces.com")
@@ -179,21 +182,24 @@ impl Bucket {
         }
     }
 
-    /// Does what `ask` does, and once more with other credentials if those that it used have expired.
+    /// Does what `ask` does, and again with other credentials if those that it used have expired.
     pub(crate) async fn renewing<T, F: Future<Output = Result<T, Error>>>(
         &self,
         ask: impl Fn() -> F,
     ) -> Result<T, Error> {
-        let used = self.credentials.refresh().await?;
-        let answer = ask().await;
-        if let Err(error) = &answer
-            && error.refusal().is_some_and(Refusal::is_expired)
-            && self.credentials.renew(&used).await
-        {
+        let source = &self.credentials.source;
+        // Others may renew them at the same time, so that those that were used are not known for sure.
+        for _ in 0..RENEWALS_MAX {
+            let used = source.credentials().await.map_err(Error::NoCredentials)?;
+            match ask().await {
+                Err(error)
+                    if error.refusal().is_some_and(Refusal::is_expired)
+                        && source.renewed(&used).await.is_some() => {}
+                answer => return answer,
+            }
             tracing::info!("the credentials had expired and were renewed");
-            return ask().await;
         }
-        answer
+        ask().await
     }
 
     /// Asks for the object `key`; `action` is what failed if it does.

@@ -14,39 +14,33 @@ use crate::error::Error;
 /// Hands `object_store` the credentials of a source.
 #[derive(Debug)]
 pub(crate) struct Provider {
-    source: Arc<dyn CredentialSource>,
-    current: Mutex<Option<(Credentials, Arc<AwsCredential>)>>,
+    pub(crate) source: Arc<dyn CredentialSource>,
+    /// The last ones in both forms.
+    last: Mutex<Option<(Credentials, Arc<AwsCredential>)>>,
 }
 
 impl Provider {
     pub(crate) fn new(source: Arc<dyn CredentialSource>) -> Self {
-        Self { source, current: Mutex::default() }
+        Self { source, last: Mutex::default() }
     }
 
-    /// Asks the source. What it says holds for the requests that follow.
-    pub(crate) async fn refresh(&self) -> Result<Credentials, Error> {
+    /// What a request is signed with.
+    pub(crate) async fn credential(&self) -> Result<Arc<AwsCredential>, Error> {
         let credentials = self.source.credentials().await.map_err(Error::NoCredentials)?;
-        self.set(&credentials);
-        Ok(credentials)
-    }
-
-    /// Whether there are other credentials than those that were `used` and have expired.
-    pub(crate) async fn renew(&self, used: &Credentials) -> bool {
-        let renewed = self.source.renewed(used).await;
-        renewed.inspect(|credentials| self.set(credentials)).is_some()
-    }
-
-    fn set(&self, credentials: &Credentials) {
-        let mut current = self.current.lock();
-        if current.as_ref().is_none_or(|(known, _)| known != credentials) {
-            let token = credentials.session_token();
-            let credential = AwsCredential {
-                key_id: credentials.access_key().to_owned(),
-                secret_key: credentials.secret_key().expose_secret().to_owned(),
-                token: token.map(|token| token.expose_secret().to_owned()),
-            };
-            *current = Some((credentials.clone(), Arc::new(credential)));
+        let mut last = self.last.lock();
+        if let Some((known, credential)) = last.as_ref()
+            && *known == credentials
+        {
+            return Ok(Arc::clone(credential));
         }
+        let token = credentials.session_token();
+        let credential = Arc::new(AwsCredential {
+            key_id: credentials.access_key().to_owned(),
+            secret_key: credentials.secret_key().expose_secret().to_owned(),
+            token: token.map(|token| token.expose_secret().to_owned()),
+        });
+        *last = Some((credentials, Arc::clone(&credential)));
+        Ok(credential)
     }
 }
 
@@ -55,10 +49,8 @@ impl CredentialProvider for Provider {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let current = self.current.lock().as_ref().map(|(_, current)| Arc::clone(current));
-        current.ok_or(object_store::Error::NotImplemented {
-            operation: "a request before the credentials were asked for".to_owned(),
-            implementer: "viking-fetch".to_owned(),
-        })
+        self.credential()
+            .await
+            .map_err(|error| object_store::Error::Generic { store: "TOS", source: Box::new(error) })
     }
 }

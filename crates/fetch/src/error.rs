@@ -153,6 +153,7 @@ impl Error {
             Self::Changed { .. } | Self::Damaged { .. } | Self::Key { .. } => ErrorClass::Data,
             Self::Endpoint { .. } | Self::Exists { .. } => ErrorClass::Usage,
             Self::Local { .. } | Self::NoSpace { .. } => ErrorClass::Local,
+            Self::NoCredentials(why) if why.is_passing() => ErrorClass::Passing,
             Self::NoCredentials(_) => ErrorClass::Denied,
             Self::Store { source, .. } => match source.as_ref() {
                 Cause::Refused(refusal) => refusal.class(),

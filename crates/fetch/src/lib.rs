@@ -71,4 +71,4 @@ pub use proof::{Proof, Verify, prove};
 pub use ranges::{ObjectReader, ReadAhead, Traffic};
 pub use retry::Retry;
 pub use schedule::{FetchOptions, Report, fetch};
-pub use viking_credentials::{CredentialSource, Credentials};
+pub use viking_credentials::{CredentialSource, Credentials, Unavailable};

@@ -9,7 +9,7 @@ use http::Request;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpError, HttpRequestBody};
 use object_store::path::Path as Key;
-use object_store::{CredentialProvider, GetOptions, GetRange, ObjectMeta, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -188,8 +188,7 @@ impl Bucket {
         let mut request = request
             .body(HttpRequestBody::empty())
             .map_err(|error| self.unusable(prefix, error.to_string()))?;
-        let credential = self.credentials.get_credential().await;
-        let credential = credential.map_err(|error| self.error("listing", prefix, &error))?;
+        let credential = self.credentials.credential().await?;
         AwsAuthorizer::new(&credential, "s3", &self.region)
             .try_authorize(&mut request, None)
             .map_err(|error| self.error("listing", prefix, &error))?;

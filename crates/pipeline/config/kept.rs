@@ -1,10 +1,13 @@
 //! Credentials that were found, kept until they are about to expire.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
 use viking_credentials::{
-    CredentialSource, Credentials, OidcRole, RoleError, Temporary, Unavailable,
+    CredentialSource, Credentials, EcsRole, OidcRole, RoleError, Temporary, Unavailable,
 };
 
 use super::credentials::CredentialSet;
@@ -13,14 +16,21 @@ use crate::error::{CredentialsError, Result};
 
 /// Credentials of roles are renewed so long before they expire.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
-/// What cannot be renewed is tried again after so long, as long as it is good.
-const RENEW_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// What is about to expire is not renewed more often.
+const RENEW_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+/// What has expired and could not be renewed is not tried again for so long.
+const FAILED_PAUSE: Duration = Duration::from_secs(2);
 
-/// The credentials for one service.
+/// The credentials for one service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Kept(Arc<Inner>);
+
 #[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) lookup: Lookup,
+struct Inner {
+    lookup: Lookup,
     current: Mutex<Option<Current>>,
+    /// Held by the one who looks for others. When that failed for the last time.
+    looking: Arc<tokio::sync::Mutex<Option<Instant>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,51 +40,129 @@ struct Current {
     renew_at: Option<Timestamp>,
 }
 
+/// How good the current credentials are.
+enum State {
+    Good(CredentialSet),
+    /// They can be used, and should be renewed.
+    Ending(CredentialSet),
+    /// They have expired, or there are none yet.
+    Over,
+}
+
 impl Kept {
     pub(super) fn new(lookup: Lookup) -> Self {
-        Self { lookup, current: Mutex::default() }
+        let looking = Arc::default();
+        Self(Arc::new(Inner { lookup, current: Mutex::default(), looking }))
     }
 
-    /// The credentials as they are now.
+    pub(super) fn lookup(&self) -> &Lookup {
+        &self.0.lookup
+    }
+
+    /// The credentials as they are now: those of the environment and of files are read again.
     pub(super) async fn find(&self) -> Result<CredentialSet, CredentialsError> {
-        let mut kept = self.current.lock().await;
-        let now = Timestamp::now();
-        match &mut *kept {
-            Some(current) if current.renew_at.is_none_or(|time| now < time) => {
-                Ok(current.set.clone())
+        match self.0.lookup.find()? {
+            Some(Found::Set(set)) => {
+                let current = Current { set: set.clone(), expires: None, renew_at: None };
+                *self.0.current.lock() = Some(current);
+                Ok(set)
             }
-            Some(current) if current.expires.is_some_and(|time| now < time) => {
-                match look(&self.lookup).await {
-                    Ok(renewed) => *current = renewed,
-                    Err(error) => {
-                        tracing::warn!(%error, "credentials that expire soon could not be renewed");
-                        current.renew_at = Some(now + RENEW_AGAIN);
+            Some(Found::Role(_)) | None => self.current().await,
+        }
+    }
+
+    async fn current(&self) -> Result<CredentialSet, CredentialsError> {
+        match self.state() {
+            State::Good(set) => return Ok(set),
+            State::Ending(set) => {
+                self.renew_behind();
+                return Ok(set);
+            }
+            State::Over => {}
+        }
+        let _looking = self.0.looking.lock().await;
+        match self.state() {
+            State::Good(set) | State::Ending(set) => Ok(set),
+            State::Over => {
+                let found = look(&self.0.lookup).await?;
+                Ok(self.0.current.lock().insert(found).set.clone())
+            }
+        }
+    }
+
+    fn state(&self) -> State {
+        let now = Timestamp::now();
+        let is_before = |time: Option<Timestamp>| time.is_none_or(|time| now < time);
+        match &*self.0.current.lock() {
+            Some(current) if !is_before(current.expires) => State::Over,
+            Some(current) if !is_before(current.renew_at) => State::Ending(current.set.clone()),
+            Some(current) => State::Good(current.set.clone()),
+            None => State::Over,
+        }
+    }
+
+    /// Renews what is still good while it is used.
+    fn renew_behind(&self) {
+        let Ok(looking) = Arc::clone(&self.0.looking).try_lock_owned() else { return };
+        let kept = self.clone();
+        tokio::spawn(async move {
+            let _looking = looking;
+            if !matches!(kept.state(), State::Ending(_)) {
+                return;
+            }
+            let found = look(&kept.0.lookup).await;
+            let mut current = kept.0.current.lock();
+            match found {
+                Ok(found) => *current = Some(found),
+                Err(error) => {
+                    warn(&error, "credentials that expire soon could not be renewed");
+                    if let Some(current) = &mut *current {
+                        current.renew_at = Some(Timestamp::now() + RENEW_PAUSE);
                     }
                 }
-                Ok(current.set.clone())
             }
-            _ => Ok(kept.insert(look(&self.lookup).await?).set.clone()),
-        }
+        });
     }
 }
 
 #[async_trait]
 impl CredentialSource for Kept {
     async fn credentials(&self) -> Result<Credentials, Unavailable> {
-        Ok(self.find().await?.credentials().clone())
+        match self.current().await {
+            Ok(set) => Ok(set.credentials().clone()),
+            Err(error) => {
+                let is_passing = error.is_passing();
+                Err(Unavailable::new(error, is_passing))
+            }
+        }
     }
 
     async fn renewed(&self, used: &Credentials) -> Option<Credentials> {
-        let mut kept = self.current.lock().await;
-        if kept.as_ref().is_none_or(|current| current.set.credentials() == used) {
-            match look(&self.lookup).await {
-                Ok(found) => *kept = Some(found),
-                Err(error) => tracing::warn!(%error, "expired credentials could not be renewed"),
+        let mut failed = self.0.looking.lock().await;
+        let other = || {
+            let current = self.0.current.lock();
+            let credentials = current.as_ref()?.set.credentials();
+            (credentials != used).then(|| credentials.clone())
+        };
+        if let Some(other) = other() {
+            return Some(other);
+        }
+        if failed.is_some_and(|time| time.elapsed() < FAILED_PAUSE) {
+            return None;
+        }
+        match look(&self.0.lookup).await {
+            Ok(found) => *self.0.current.lock() = Some(found),
+            Err(error) => {
+                warn(&error, "expired credentials could not be renewed");
+                *failed = Some(Instant::now());
             }
         }
-        let current = kept.as_ref()?.set.credentials();
-        (current != used).then(|| current.clone())
+        other()
     }
+}
+
+fn warn(error: &CredentialsError, what: &'static str) {
+    tracing::warn!(error = error as &dyn std::error::Error, "{what}");
 }
 
 /// Where credentials come from, in words.
@@ -84,39 +172,40 @@ pub(super) fn oidc_origin(role: &OidcRole) -> String {
 
 /// Looks for credentials, in the environment, in files, and at the services that give them to roles.
 async fn look(lookup: &Lookup) -> Result<Current, CredentialsError> {
-    let of_role = |origin: String, temporary: Temporary| {
-        let Temporary { credentials, expires } = temporary;
-        let renew_at = expires.map(|time| time - RENEW_BEFORE);
-        let set = CredentialSet::of(credentials, &origin).checked()?;
-        Ok(Current { set, expires, renew_at })
-    };
-    let failed = |role: &str, source: RoleError| {
-        let role = role.to_owned();
-        CredentialsError::Role { role, source }
-    };
     match lookup.find()? {
         Some(Found::Set(set)) => Ok(Current { set, expires: None, renew_at: None }),
-        Some(Found::Role(role)) => match role.assume().await {
-            Ok(temporary) => of_role(oidc_origin(&role), temporary),
-            Err(error) => Err(failed(&role.role_trn, error)),
-        },
+        Some(Found::Role(role)) => {
+            let assumed = role.assume().await;
+            of_role(&oidc_origin(&role), &role.role_trn, assumed)
+        }
         None => {
             let role = lookup.ecs_role().ok_or(CredentialsError::NotFound)?;
-            let name = role.name.as_deref();
+            let EcsRole { name, metadata, .. } = &role;
             match (role.assume().await, name) {
-                (Ok(temporary), Some(name)) => {
-                    of_role(format!("the role {name} of this ECS instance"), temporary)
+                (assumed, Some(name)) => {
+                    of_role(&format!("the role {name} of this ECS instance"), name, assumed)
                 }
-                (Ok(temporary), None) => {
-                    of_role("the role of this ECS instance".to_owned(), temporary)
-                }
-                (Err(error), Some(name)) => Err(failed(name, error)),
                 // Most machines are no such instance.
-                (Err(error), None) => {
-                    tracing::debug!(%error, "no role of an ECS instance");
+                (Err(error), None) if metadata.is_none() && error.is_elsewhere() => {
                     Err(CredentialsError::NotFound)
+                }
+                (assumed, None) => {
+                    of_role("the role of this ECS instance", "of this ECS instance", assumed)
                 }
             }
         }
     }
+}
+
+fn of_role(
+    origin: &str,
+    name: &str,
+    assumed: Result<Temporary, RoleError>,
+) -> Result<Current, CredentialsError> {
+    let failed = |source| CredentialsError::Role { role: name.to_owned(), source };
+    let Temporary { credentials, expires } = assumed.map_err(failed)?;
+    let soonest = Timestamp::now() + RENEW_PAUSE;
+    let renew_at = expires.map(|time| (time - RENEW_BEFORE).max(soonest));
+    let set = CredentialSet::of(credentials, origin).checked()?;
+    Ok(Current { set, expires, renew_at })
 }

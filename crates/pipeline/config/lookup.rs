@@ -66,11 +66,15 @@ impl Lookup {
             }
         }
         let is_volcengine = self.site == Site::Volcengine;
-        if is_volcengine && let Some(role) = oidc_role()? {
+        let role = if is_volcengine { oidc_role() } else { Ok(None) };
+        if let Ok(Some(role)) = role {
             return Ok(Some(Found::Role(role)));
         }
-        let found = self.in_files(is_volcengine)?;
-        Ok(found.map(Found::Set))
+        match self.in_files(is_volcengine)? {
+            Some(set) => Ok(Some(Found::Set(set))),
+            // Half a role is an error where there is nothing else.
+            None => role.map(|_| None),
+        }
     }
 
     fn in_files(&self, is_volcengine: bool) -> Result<Option<CredentialSet>, CredentialsError> {

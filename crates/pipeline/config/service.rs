@@ -12,7 +12,7 @@ use viking_fetch::{BucketOptions, byteplus_tos_endpoint, tos_endpoint};
 use super::credentials::{CredentialSet, Purpose};
 use super::kept::{Kept, oidc_origin};
 use super::lookup::{Found, Lookup};
-use crate::error::{RequestError, Result, V2Option};
+use crate::error::{Error, RequestError, Result, V2Option};
 
 /// How long a service may stay silent before a request counts as failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -124,8 +124,8 @@ enum Source {
 #[derive(Debug)]
 struct Sources {
     profile: Profile,
-    tos: Arc<Kept>,
-    vikingdb: Arc<Kept>,
+    tos: Kept,
+    vikingdb: Kept,
 }
 
 /// The profile of the vendor's file, if one is to be taken.
@@ -139,7 +139,7 @@ impl Source {
     fn lookup(site: Site, profile: Profile) -> Self {
         let kept = |purpose| {
             let Profile { name, is_asked } = profile.clone();
-            Arc::new(Kept::new(Lookup { site, purpose, profile: name, is_asked }))
+            Kept::new(Lookup { site, purpose, profile: name, is_asked })
         };
         let (tos, vikingdb) = (kept(Purpose::Tos), kept(Purpose::Vikingdb));
         Self::Lookup(Arc::new(Sources { profile, tos, vikingdb }))
@@ -147,7 +147,7 @@ impl Source {
 }
 
 impl Sources {
-    fn of(&self, purpose: Purpose) -> &Arc<Kept> {
+    fn of(&self, purpose: Purpose) -> &Kept {
         match purpose {
             Purpose::Tos => &self.tos,
             Purpose::Vikingdb => &self.vikingdb,
@@ -298,12 +298,16 @@ impl Service {
         Ok(options.with_read_timeout(self.request_timeout).with_retry(retry))
     }
 
-    /// Where requests find their credentials. That there are none is told here, before the first request.
+    /// Where requests find their credentials. That there are none is told here, before the first request, unless that
+    /// may pass: then it is asked again as patiently as for anything else.
     async fn source(&self, purpose: Purpose) -> Result<Arc<dyn CredentialSource>> {
-        let found = self.credentials(purpose).await?;
+        match (self.credentials(purpose).await, &self.credentials) {
+            (Err(Error::Credentials(error)), Source::Lookup(_)) if error.is_passing() => {}
+            (found, _) => drop(found?),
+        }
         Ok(match &self.credentials {
-            Source::Given(_) => Arc::new(found.credentials().clone()),
-            Source::Lookup(sources) => Arc::clone(sources.of(purpose)) as _,
+            Source::Given(given) => Arc::new(given.credentials().clone()),
+            Source::Lookup(sources) => Arc::new(sources.of(purpose).clone()),
         })
     }
 
@@ -325,7 +329,7 @@ impl Service {
     pub fn locate_credentials(&self, purpose: Purpose) -> Option<(String, String)> {
         let found = match &self.credentials {
             Source::Given(given) => Found::Set(given.clone()),
-            Source::Lookup(sources) => sources.of(purpose).lookup.find().ok()??,
+            Source::Lookup(sources) => sources.of(purpose).lookup().find().ok()??,
         };
         Some(match found {
             Found::Set(set) => (set.masked(), set.origin().to_owned()),

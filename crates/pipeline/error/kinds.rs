@@ -46,7 +46,7 @@ pub enum CredentialsError {
     },
     /// There are none in any of the places where they are looked for.
     #[error(
-        "no credentials were found in the environment, ~/.volcengine/config.json, ~/.volc or ~/.tos, and this is no ECS instance with a role"
+        "no credentials were found in the environment, ~/.volcengine/config.json, ~/.volc or ~/.tos"
     )]
     NotFound,
     /// A profile of the vendor's command line cannot be used.
@@ -75,6 +75,13 @@ pub enum CredentialsError {
         #[source]
         source: io::Error,
     },
+}
+
+impl CredentialsError {
+    /// Whether asking again may help.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Role { source, .. } if source.is_passing())
+    }
 }
 
 /// Several objects could not be downloaded. The first error stands for all.

@@ -127,6 +127,7 @@ impl Error {
                     _ => ErrorClass::Data,
                 }
             }
+            Self::Credentials(error) if error.is_passing() => ErrorClass::Transfer,
             Self::Credentials(error) => match error {
                 CredentialsError::ControlCharacter { .. } | CredentialsError::NoHome => {
                     ErrorClass::Usage

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use viking_api::{
     Api, Client, CredentialSource, Credentials, Endpoint, Error, ErrorClass, ExportSpec, FileType,
-    Filter, Owner, Poll, Rows, Site, TaskId, TaskState, TosPath,
+    Filter, Owner, Poll, Rows, Site, TaskId, TaskState, TosPath, Unavailable,
 };
 use viking_emulator::{Collections, Emulator, Options};
 
@@ -350,7 +350,7 @@ fn lend(emulator: &Emulator) -> Credentials {
 
 #[async_trait]
 impl CredentialSource for Lending {
-    async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
+    async fn credentials(&self) -> Result<Credentials, Unavailable> {
         Ok(self.lent.lock().unwrap().clone())
     }
 

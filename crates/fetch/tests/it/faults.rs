@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use viking_emulator::Emulator;
 use viking_fetch::{
     Bucket, BucketOptions, CredentialSource, Credentials, Error, ErrorClass, NoObserver, Report,
-    fetch,
+    Unavailable, fetch,
 };
 
 use crate::server::{Server, bytes, names, options as parts};
@@ -208,9 +208,9 @@ impl Lending {
 
 #[async_trait]
 impl CredentialSource for Lending {
-    async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
+    async fn credentials(&self) -> Result<Credentials, Unavailable> {
         let lent = self.lent.lock().unwrap().clone();
-        lent.or_else(|| self.lend()).ok_or("none are left".into())
+        lent.or_else(|| self.lend()).ok_or_else(|| Unavailable::new("none are left", false))
     }
 
     async fn renewed(&self, used: &Credentials) -> Option<Credentials> {

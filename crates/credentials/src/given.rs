@@ -1,0 +1,34 @@
+//! Credentials as the services of roles spell them.
+
+use serde::Deserialize;
+
+use crate::{Credentials, Temporary};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Given {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    /// STS says `Expiration`, the metadata of an instance `ExpiredTime`.
+    #[serde(alias = "ExpiredTime")]
+    expiration: Option<String>,
+}
+
+impl Given {
+    /// `Err` says what is wrong, and shows nothing of it.
+    pub(crate) fn checked(self) -> Result<Temporary, &'static str> {
+        let is_filled = |text: &String| !text.trim().is_empty();
+        if !is_filled(&self.access_key_id) || !is_filled(&self.secret_access_key) {
+            return Err("it holds no credentials");
+        }
+        let expires = match self.expiration.filter(is_filled).map(|time| time.trim().parse()) {
+            Some(Err(_)) => return Err("when the credentials expire is no time"),
+            Some(Ok(time)) => Some(time),
+            None => None,
+        };
+        let token = self.session_token.filter(is_filled);
+        let credentials = Credentials::new(&self.access_key_id, self.secret_access_key, token);
+        Ok(Temporary { credentials, expires })
+    }
+}
