@@ -89,9 +89,13 @@ impl ReadAhead {
         readers.retain(|reader| reader.strong_count() > 0);
         let read = self.read.load(Ordering::Relaxed);
         let limit = (AHEAD * read).max(AHEAD_BYTES_MIN).min(self.budget);
-        for reader in readers.iter().filter_map(Weak::upgrade) {
-            if !reader.begin_more(limit) {
-                return;
+        let readers: Vec<_> = readers.iter().filter_map(Weak::upgrade).collect();
+        for (place, reader) in readers.iter().enumerate() {
+            while !reader.begin_more(limit) {
+                // What was read of the objects before makes room.
+                if !readers[..place].iter().any(|before| before.state().drop_passed()) {
+                    return;
+                }
             }
         }
     }
