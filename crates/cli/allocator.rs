@@ -4,9 +4,9 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const ARENAS: libc::c_int = 3;
 
-/// What is larger is given back to the kernel at once.
+/// What is as large is given back to the kernel at once, as the blocks of objects that are read without landing are.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE_BYTES: libc::c_int = 4 << 20;
+const LARGE_BYTES: libc::c_int = 2 << 20;
 
 /// So much is kept to be used again.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
