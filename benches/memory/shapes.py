@@ -531,6 +531,25 @@ def wide():
     shape("wide-200-columns-with-pages-of-1-mib", make_200, together=200)
 
 
+def tensors():
+    """The largest tensors that VikingDB takes, 64 vectors of 2,048 numbers a row: a batch of 100 rows has 50 MiB of f32."""
+    rows, vectors, length = 200, 64, 2_048
+
+    def flat(width):
+        return lists([vectors * length] * rows, floats(rows * vectors * length, width))
+
+    def nested(width):
+        return lists([vectors] * rows, lists([length] * (rows * vectors), floats(rows * vectors * length, width)))
+
+    for width in [np.float32, np.float64]:
+        for form in [flat, nested]:
+            options = ((), ("--vectors", "base64")) if form is flat else ((),)
+            if width is np.float64 and form is flat:
+                options = (*options, ("--floats", "f32"))
+            make_tensor = saved(lambda form=form, width=width: {"id": range(rows), "v": form(width)}, use_dictionary=False)
+            shape(f"tensor-{form.__name__}-{width.__name__}", make_tensor, options=options, small=width is np.float32)
+
+
 def make(shape, folder):
     """Writes the files of a shape unless they are there, and returns what is known of them."""
     path, note = folder / shape.file_name, folder / f"{shape.name}.note"
@@ -591,7 +610,7 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--small", action="store_true")
     chosen = parser.parse_args()
-    for kind in [repeated_texts, jumps, pages, keys, long_rows, footers, json_exports, run_lengths, many_files, wide]:
+    for kind in [repeated_texts, jumps, pages, keys, long_rows, footers, json_exports, run_lengths, many_files, wide, tensors]:
         kind()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     remove_others(chosen.folder)
