@@ -28,7 +28,7 @@ pub enum Vectors {
     None,
 }
 
-/// The width of floats in top-level lists.
+/// The width of floats in lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Floats {
@@ -65,7 +65,7 @@ pub struct RowOptions {
     pub format: PrintFormat,
     /// Top-level lists of floats.
     pub vectors: Vectors,
-    /// Floats in top-level lists.
+    /// Floats in lists.
     #[serde(default, skip_serializing_if = "Floats::are_stored")]
     pub floats: Floats,
     /// 64-bit integers.

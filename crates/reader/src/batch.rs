@@ -39,7 +39,7 @@ pub struct ReadOptions {
     pub offset: u64,
     /// At most this many rows. Row groups that lie behind it are not read.
     pub limit: Option<u64>,
-    /// Hand out top-level lists of f64 as lists of f32. A value that is no f32 is an error.
+    /// Hand out lists of f64, of any depth, as lists of f32. A value that is no f32 is an error.
     pub narrow_floats: bool,
 }
 

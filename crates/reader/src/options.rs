@@ -68,7 +68,7 @@ pub struct PrintOptions {
     pub threads: NonZeroUsize,
     /// Leave top-level lists of floats unread.
     pub skip_vectors: bool,
-    /// Print top-level lists of f64 as lists of f32. A value that is no f32 is an error.
+    /// Print lists of f64, of any depth, as lists of f32. A value that is no f32 is an error.
     pub narrow_floats: bool,
     /// Top-level lists of floats in an Arrow stream.
     pub stream_lists: StreamLists,

@@ -1,4 +1,4 @@
-//! Vectors: top-level lists of floats, narrowed to f32 where they hold nothing else, and of a fixed size where all of
+//! Vectors: lists of floats, narrowed to f32 where they hold nothing else, and of a fixed size where all of
 //! them have it.
 
 use std::sync::Arc;
@@ -37,44 +37,29 @@ pub(crate) fn narrowed(schema: &Schema) -> SchemaRef {
 }
 
 fn narrowed_field(field: &FieldRef) -> FieldRef {
-    let narrow = |item: &FieldRef| -> Option<FieldRef> {
-        let is_double = *item.data_type() == DataType::Float64;
-        is_double.then(|| Arc::new(Field::clone(item).with_data_type(DataType::Float32)))
-    };
     let data_type = match field.data_type() {
-        DataType::List(item) => narrow(item).map(DataType::List),
-        DataType::LargeList(item) => narrow(item).map(DataType::LargeList),
-        DataType::FixedSizeList(item, size) => {
-            narrow(item).map(|item| DataType::FixedSizeList(item, *size))
-        }
-        _ => None,
+        DataType::List(item) => DataType::List(narrowed_item(item)),
+        DataType::LargeList(item) => DataType::LargeList(narrowed_item(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(narrowed_item(item), *size),
+        _ => return Arc::clone(field),
     };
-    match data_type {
-        Some(data_type) => Arc::new(Field::clone(field).with_data_type(data_type)),
-        None => Arc::clone(field),
+    Arc::new(Field::clone(field).with_data_type(data_type))
+}
+
+fn narrowed_item(item: &FieldRef) -> FieldRef {
+    match item.data_type() {
+        DataType::Float64 => Arc::new(Field::clone(item).with_data_type(DataType::Float32)),
+        _ => narrowed_field(item),
     }
 }
 
 /// The batch with its lists of f64 as what the [`narrowed`] schema has.
 pub(crate) fn narrow(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, NotNarrowed> {
     let narrowed = |(column, (array, field)): (usize, (&ArrayRef, &FieldRef))| {
-        if array.data_type() == field.data_type() {
-            return Ok(Arc::clone(array));
-        }
-        match field.data_type() {
-            DataType::List(item) => narrow_lists(array.as_list::<i32>(), item, column),
-            DataType::LargeList(item) => narrow_lists(array.as_list::<i64>(), item, column),
-            DataType::FixedSizeList(item, size) => {
-                let (list, item) = (array.as_fixed_size_list(), Arc::clone(item));
-                let items = narrow_items(list.values()).map_err(|item| {
-                    let row = item / usize::try_from(*size).unwrap_or(1).max(1);
-                    NotNarrowed::TooPrecise { row, column }
-                })?;
-                let list = FixedSizeListArray::try_new(item, *size, items, list.nulls().cloned())?;
-                Ok(Arc::new(list) as ArrayRef)
-            }
-            other => Err(ArrowError::CastError(format!("{other} is no list")).into()),
-        }
+        narrow_array(array, field.data_type()).map_err(|error| match error {
+            Ok(row) => NotNarrowed::TooPrecise { row, column },
+            Err(error) => NotNarrowed::Arrow(error),
+        })
     };
     let columns = batch.columns().iter().zip(schema.fields()).enumerate().map(narrowed);
     let columns = columns.collect::<Result<_, _>>()?;
@@ -82,17 +67,44 @@ pub(crate) fn narrow(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)?)
 }
 
+/// The array as this type. `Err(Ok(…))` is its first element that holds a value which is no f32.
+fn narrow_array(
+    array: &ArrayRef,
+    narrow: &DataType,
+) -> Result<ArrayRef, Result<usize, ArrowError>> {
+    if array.data_type() == narrow {
+        return Ok(Arc::clone(array));
+    }
+    match narrow {
+        DataType::Float32 => narrow_items(array).map_err(Ok),
+        DataType::List(item) => narrow_lists(array.as_list::<i32>(), item),
+        DataType::LargeList(item) => narrow_lists(array.as_list::<i64>(), item),
+        DataType::FixedSizeList(item, size) => {
+            let list = array.as_fixed_size_list();
+            let length = usize::try_from(*size).unwrap_or(1).max(1);
+            let items = narrow_array(list.values(), item.data_type());
+            let items = items.map_err(|error| error.map(|item| item / length))?;
+            let nulls = list.nulls().cloned();
+            let list = FixedSizeListArray::try_new(Arc::clone(item), *size, items, nulls);
+            Ok(Arc::new(list.map_err(Err)?))
+        }
+        other => Err(Err(ArrowError::CastError(format!("{other} is no list")))),
+    }
+}
+
 fn narrow_lists<O: OffsetSizeTrait>(
     list: &GenericListArray<O>,
     item: &FieldRef,
-    column: usize,
-) -> Result<ArrayRef, NotNarrowed> {
-    let items = narrow_items(list.values()).map_err(|item| {
-        let row = list.value_offsets().partition_point(|offset| offset.as_usize() <= item);
-        NotNarrowed::TooPrecise { row: row.saturating_sub(1), column }
-    })?;
+) -> Result<ArrayRef, Result<usize, ArrowError>> {
+    let of_item = |item: usize| {
+        let behind = list.value_offsets().partition_point(|offset| offset.as_usize() <= item);
+        behind.saturating_sub(1)
+    };
+    let items = narrow_array(list.values(), item.data_type());
+    let items = items.map_err(|error| error.map(of_item))?;
     let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
-    Ok(Arc::new(GenericListArray::try_new(Arc::clone(item), offsets, items, nulls)?))
+    let list = GenericListArray::try_new(Arc::clone(item), offsets, items, nulls);
+    Ok(Arc::new(list.map_err(Err)?))
 }
 
 /// `Err` is the first item that is no f32.
@@ -136,6 +148,9 @@ pub(crate) fn looks_narrow(array: &dyn Array) -> bool {
         DataType::FixedSizeList(..) => array.as_fixed_size_list().values(),
         _ => return false,
     };
+    if values.data_type().is_list() {
+        return looks_narrow(values);
+    }
     let Some(values) = values.as_primitive_opt::<Float64Type>() else { return false };
     let mut values = values.iter().flatten();
     let mut is_shorter = false;

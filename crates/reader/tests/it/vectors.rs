@@ -8,8 +8,9 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, Int64Array, ListArray, RecordBatch};
+use arrow_buffer::OffsetBuffer;
 use arrow_ipc::reader::StreamReader;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use parquet::basic::Compression;
 use viking_reader::{
@@ -105,6 +106,32 @@ fn doubles_that_were_floats_print_as_the_floats_that_they_were() {
     let of_batches: Vec<RecordBatch> = batches.map(Result::unwrap).collect();
     let all = arrow_select::concat::concat_batches(&of_batches[0].schema(), &of_batches).unwrap();
     assert_eq!(all.column(1), &floats(&rows));
+}
+
+/// Two vectors of a row each as one tensor.
+fn tensors(vectors: &ArrayRef) -> ArrayRef {
+    let offsets = (0..=vectors.len() / 2).map(|row| i32::try_from(row * 2).unwrap());
+    let item = Arc::new(Field::new_list_field(vectors.data_type().clone(), true));
+    let offsets = OffsetBuffer::new(offsets.collect());
+    Arc::new(ListArray::new(item, offsets, Arc::clone(vectors), None))
+}
+
+#[test]
+fn tensors_of_doubles_are_narrowed_as_vectors_are() {
+    let mut rows = once_floats();
+    let narrow = file(tensors(&floats(&rows)));
+    let wide = file(tensors(&doubles(&rows)));
+    for options in [threads(1), threads(2), stream()] {
+        let (expected, _) = print(from_ref(&narrow), options.clone());
+        let (out, hint) = print(from_ref(&wide), options.clone().with_narrow_floats(true));
+        assert_eq!((out, hint.unwrap()), (expected, Vec::new()));
+    }
+    assert_eq!(print(&[wide], threads(2)).1.unwrap(), ["v"]);
+    rows[333] = Some(vec![Some(0.5), Some(0.1)]);
+    let wrong = file(tensors(&doubles(&rows)));
+    let (_, outcome) = print(&[wrong], threads(2).with_narrow_floats(true));
+    let Err(Error::Value { row, column, problem, .. }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((row, &*column, problem), (166, "v", Problem::TooPrecise));
 }
 
 #[test]
