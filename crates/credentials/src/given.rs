@@ -32,3 +32,33 @@ impl Given {
         Ok(Temporary { credentials, expires })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn checked(text: &str) -> Result<Temporary, &'static str> {
+        serde_json::from_str::<Given>(text).unwrap().checked()
+    }
+
+    #[test]
+    fn both_spellings_are_read_and_blanks_are_nothing() {
+        let sts = r#"{"AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken": "t",
+            "Expiration": "2026-11-27T09:30:00+08:00", "CurrentTime": "x"}"#;
+        let found = checked(sts).unwrap();
+        assert_eq!(found.expires.unwrap().to_string(), "2026-11-27T01:30:00Z");
+        assert_eq!(found.credentials.session_token().unwrap().expose_secret(), "t");
+        let metadata = r#"{"AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken": " ", "ExpiredTime": ""}"#;
+        let found = checked(metadata).unwrap();
+        assert!(found.expires.is_none() && found.credentials.session_token().is_none());
+        for (text, words) in [
+            (r#"{"AccessKeyId": " ", "SecretAccessKey": "s"}"#, "no credentials"),
+            (r#"{"AccessKeyId": "a", "SecretAccessKey": ""}"#, "no credentials"),
+            (r#"{"AccessKeyId": "a", "SecretAccessKey": "s", "ExpiredTime": "soon"}"#, "no time"),
+        ] {
+            assert!(checked(text).unwrap_err().contains(words), "{text}");
+        }
+    }
+}

@@ -31,8 +31,6 @@ const LAG_BLOCKS: usize = 3;
 const AHEAD: u64 = 2;
 /// But no less than this: small blocks are waited for more than they are loaded.
 const AHEAD_BYTES_MIN: u64 = 2 << 20;
-/// Where all is wanted, it begins as if so many bytes were read already.
-const HEAD_START_BYTES: u64 = 8 << 20;
 
 /// Requests made and bytes received by [`ObjectReader`]s.
 #[derive(Debug, Default)]
@@ -76,7 +74,7 @@ impl ReadAhead {
 
     /// All of the objects is wanted, unless who reads them stops early.
     pub fn expect_all(&self) {
-        self.read.fetch_max(HEAD_START_BYTES, Ordering::Relaxed);
+        self.read.fetch_max(self.budget, Ordering::Relaxed);
     }
 
     fn has_room(&self, bytes: u64, limit: u64) -> bool {

@@ -52,14 +52,15 @@ pub struct FileRows {
 /// Announces to the source of a file whose turn comes later what printing all of its rows will read. Reads its footer;
 /// what is wrong with the file is told again when it is printed.
 pub fn announce(file: &Input, options: &PrintOptions) -> Result<(), Error> {
-    match FileKind::of(file)? {
-        FileKind::Json => drop(JsonExport::new(file)),
-        FileKind::Parquet => {
-            let footer = Footer::read(file)?;
+    // The end of a Parquet file may be here before its start is.
+    match Footer::read(file) {
+        Ok(footer) => {
             let columns = Choice::of(options).columns(file.name(), footer.schema())?;
             let groups = Part::of(&footer, 0..footer.rows()).groups;
             file.source().prefetch(&footer.column_chunks(groups, &columns));
         }
+        Err(_) if FileKind::of(file)? == FileKind::Json => drop(JsonExport::new(file)),
+        Err(error) => return Err(error),
     }
     Ok(())
 }
