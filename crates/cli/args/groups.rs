@@ -278,7 +278,7 @@ pub(crate) struct RowArgs {
     /// keeps lists where `array` gives lists of a fixed size
     #[arg(long, value_name = "FORM", default_value = "array")]
     pub(crate) vectors: VectorsArg,
-    /// Width of floats in lists; `f32` prints f64 that hold only f32 as the f32 that they are, and ends with
+    /// Width of floats in lists and lists of lists; `f32` prints f64 that hold only f32 as the f32 that they are, and ends with
     /// exit code 8 at a value that is none
     #[arg(long, value_name = "WIDTH", default_value = "stored")]
     pub(crate) floats: FloatsArg,

@@ -46,6 +46,10 @@ fn a_run_keeps_what_the_service_says_of_the_collection() {
         };
         assert_eq!((of_name("vector"), of_name("user_id")), ("vector".into(), "int64".into()));
         assert_eq!(described["indexes"][0][index], "idx");
+        // It is no data, whichever way the folder is found.
+        for place_of in [".", "x*"] {
+            assert_eq!(place.run(&["count", place_of]).ok().stdout, "21001\n");
+        }
     }
 }
 

@@ -83,6 +83,29 @@ fn a_service_of_roles_that_is_out_of_order_is_asked_as_patiently_as_any_other() 
 }
 
 #[test]
+fn parts_on_their_way_wait_for_one_answer_when_a_role_is_gone() {
+    let tos = service(&["tos-slow=200"]);
+    for number in 0..16 {
+        tos.emulator.put("demo", &format!("many/{number}.json"), &vec![b' '; 3 << 20]).unwrap();
+    }
+    let mut place = with_token(&tos, &tos.emulator.oidc_token());
+    place.set("VIKING_EXPORT_RETRY_FOR", "5s");
+    let fetch =
+        ["fetch", "tos://demo/many", "--dir", "many", "--jobs", "16", "--part-size", "1MiB"];
+    let child = place.command(&fetch).spawn().unwrap();
+    while tos.emulator.bytes_sent() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    tos.emulator
+        .set_faults(["roles-503", "tos-slow=200"].map(|fault| fault.parse().unwrap()).to_vec());
+    tos.emulator.end_temporary_keys();
+    let ended = child.wait_with_output().unwrap();
+    assert_ne!(ended.status.code(), Some(0));
+    // Three to a look, and a look every two seconds.
+    assert!(tos.emulator.roles_asked() <= 20, "{} requests", tos.emulator.roles_asked());
+}
+
+#[test]
 fn credentials_that_always_end_soon_are_not_asked_for_with_each_request() {
     let tos = service(&[]);
     tos.emulator.set_role_lifetime(Duration::from_secs(200));

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why a role gives no credentials. No message holds a token or a secret.
 #[derive(Debug, thiserror::Error)]
@@ -60,16 +61,16 @@ impl RoleError {
 }
 
 /// Why a source has no credentials now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Unavailable {
-    cause: Box<dyn Error + Send + Sync>,
+    cause: Arc<dyn Error + Send + Sync>,
     is_passing: bool,
 }
 
 impl Unavailable {
     /// `is_passing` says that asking again may help.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>, is_passing: bool) -> Self {
-        Self { cause: cause.into(), is_passing }
+        Self { cause: Arc::from(cause.into()), is_passing }
     }
 
     /// Whether asking again may help.

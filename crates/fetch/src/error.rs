@@ -190,6 +190,9 @@ impl Error {
         key: &str,
         error: &(dyn std::error::Error + 'static),
     ) -> Self {
+        if let Some(Self::NoCredentials(why)) = find::<Self>(error) {
+            return Self::NoCredentials(why.clone());
+        }
         let cause = match find::<Refusal>(error) {
             // We ask for the version that was listed and no other.
             Some(refusal) if refusal.status == 412 => return Self::Changed { key: key.to_owned() },

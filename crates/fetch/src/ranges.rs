@@ -89,6 +89,10 @@ impl ReadAhead {
         let limit = (AHEAD * read).max(AHEAD_BYTES_MIN).min(self.budget);
         let readers: Vec<_> = readers.iter().filter_map(Weak::upgrade).collect();
         for (place, reader) in readers.iter().enumerate() {
+            // What is read first is not known yet, and may need all the room.
+            if !reader.is_announced() {
+                return;
+            }
             while !reader.begin_more(limit) {
                 // What was read of the objects before makes room.
                 if !readers[..place].iter().any(|before| before.state().drop_passed()) {
@@ -126,6 +130,7 @@ struct State {
     /// The last range that nobody announced.
     extra: Option<Block>,
     plan: Plan,
+    is_announced: bool,
     /// Blocks of the plan that are here or on their way, by their numbers.
     blocks: BTreeMap<usize, Block>,
     /// How far each block of the plan is, whether it is still held or not.
@@ -286,12 +291,21 @@ impl Object {
         }
     }
 
+    /// Whether it is known what will be read. Of a small object that is all.
+    fn is_announced(&self) -> bool {
+        self.is_small() || self.state().is_announced
+    }
+
+    fn is_small(&self) -> bool {
+        self.size() <= SMALL_BYTES
+    }
+
     /// Takes a plan, if it is another than that which is known.
     fn announce(&self, plan: Plan) -> bool {
         let mut state = self.state();
-        let is_small = self.ends().0.is_empty();
-        if is_small || state.plan == plan {
-            return false;
+        let is_first = !std::mem::replace(&mut state.is_announced, true);
+        if self.is_small() || state.plan == plan {
+            return is_first;
         }
         state.blocks.clear();
         state.progress = vec![Progress::Waiting; plan.len()];
@@ -384,7 +398,7 @@ impl Object {
     /// The ranges of both ends; a small object is all tail.
     fn ends(&self) -> (Range<u64>, Range<u64>) {
         let size = self.size();
-        if size <= SMALL_BYTES { (0..0, 0..size) } else { (0..HEAD_BYTES, size - TAIL_BYTES..size) }
+        if self.is_small() { (0..0, 0..size) } else { (0..HEAD_BYTES, size - TAIL_BYTES..size) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

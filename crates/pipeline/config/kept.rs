@@ -29,8 +29,22 @@ pub(super) struct Kept(Arc<Inner>);
 struct Inner {
     lookup: Lookup,
     current: Mutex<Option<Current>>,
-    /// Held by the one who looks for others. When that failed for the last time.
-    looking: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    /// Held by the one who looks for others; how that failed the last time.
+    looking: Arc<tokio::sync::Mutex<Option<Failure>>>,
+}
+
+/// Why others were not found.
+#[derive(Debug)]
+struct Failure {
+    at: Instant,
+    why: Unavailable,
+}
+
+impl Failure {
+    /// Whether it answers somebody who has waited since `began`: one look is enough for all who wait for it.
+    fn answers(&self, began: Instant) -> bool {
+        self.at >= began || self.at.elapsed() < FAILED_PAUSE
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -67,27 +81,20 @@ impl Kept {
                 *self.0.current.lock() = Some(current);
                 Ok(set)
             }
-            Some(Found::Role(_)) | None => self.current().await,
+            Some(Found::Role(_)) | None => {
+                let _looking = self.0.looking.lock().await;
+                match self.state() {
+                    State::Good(set) | State::Ending(set) => Ok(set),
+                    State::Over => self.look().await,
+                }
+            }
         }
     }
 
-    async fn current(&self) -> Result<CredentialSet, CredentialsError> {
-        match self.state() {
-            State::Good(set) => return Ok(set),
-            State::Ending(set) => {
-                self.renew_behind();
-                return Ok(set);
-            }
-            State::Over => {}
-        }
-        let _looking = self.0.looking.lock().await;
-        match self.state() {
-            State::Good(set) | State::Ending(set) => Ok(set),
-            State::Over => {
-                let found = look(&self.0.lookup).await?;
-                Ok(self.0.current.lock().insert(found).set.clone())
-            }
-        }
+    /// Looks for others and keeps them.
+    async fn look(&self) -> Result<CredentialSet, CredentialsError> {
+        let found = look(&self.0.lookup).await?;
+        Ok(self.0.current.lock().insert(found).set.clone())
     }
 
     fn state(&self) -> State {
@@ -128,16 +135,30 @@ impl Kept {
 #[async_trait]
 impl CredentialSource for Kept {
     async fn credentials(&self) -> Result<Credentials, Unavailable> {
-        match self.current().await {
-            Ok(set) => Ok(set.credentials().clone()),
-            Err(error) => {
-                let is_passing = error.is_passing();
-                Err(Unavailable::new(error, is_passing))
+        match self.state() {
+            State::Good(set) => return Ok(set.credentials().clone()),
+            State::Ending(set) => {
+                self.renew_behind();
+                return Ok(set.credentials().clone());
             }
+            State::Over => {}
+        }
+        let began = Instant::now();
+        let mut failed = self.0.looking.lock().await;
+        if let State::Good(set) | State::Ending(set) = self.state() {
+            return Ok(set.credentials().clone());
+        }
+        if let Some(failure) = failed.as_ref().filter(|failure| failure.answers(began)) {
+            return Err(failure.why.clone());
+        }
+        match self.look().await {
+            Ok(set) => Ok(set.credentials().clone()),
+            Err(error) => Err(note(&mut failed, error)),
         }
     }
 
     async fn renewed(&self, used: &Credentials) -> Option<Credentials> {
+        let began = Instant::now();
         let mut failed = self.0.looking.lock().await;
         let other = || {
             let current = self.0.current.lock();
@@ -147,18 +168,23 @@ impl CredentialSource for Kept {
         if let Some(other) = other() {
             return Some(other);
         }
-        if failed.is_some_and(|time| time.elapsed() < FAILED_PAUSE) {
+        if failed.as_ref().is_some_and(|failure| failure.answers(began)) {
             return None;
         }
-        match look(&self.0.lookup).await {
-            Ok(found) => *self.0.current.lock() = Some(found),
-            Err(error) => {
-                warn(&error, "expired credentials could not be renewed");
-                *failed = Some(Instant::now());
-            }
+        if let Err(error) = self.look().await {
+            warn(&error, "expired credentials could not be renewed");
+            note(&mut failed, error);
         }
         other()
     }
+}
+
+/// Notes that there are no others.
+fn note(failed: &mut Option<Failure>, error: CredentialsError) -> Unavailable {
+    let is_passing = error.is_passing();
+    let why = Unavailable::new(error, is_passing);
+    *failed = Some(Failure { at: Instant::now(), why: why.clone() });
+    why
 }
 
 fn warn(error: &CredentialsError, what: &'static str) {
@@ -206,6 +232,8 @@ fn of_role(
     let Temporary { credentials, expires } = assumed.map_err(failed)?;
     let soonest = Timestamp::now() + RENEW_PAUSE;
     let renew_at = expires.map(|time| (time - RENEW_BEFORE).max(soonest));
+    // By a clock that is wrong they may seem to be over at once; whether they are is for the service to say.
+    let expires = expires.map(|time| time.max(soonest));
     let set = CredentialSet::of(credentials, origin).checked()?;
     Ok(Current { set, expires, renew_at })
 }

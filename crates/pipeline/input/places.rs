@@ -14,7 +14,7 @@ use super::listing::{Listed, list};
 use super::remote::Remote;
 use crate::error::{Error, RequestError, Result};
 use crate::event::Warning;
-use crate::record::data_files;
+use crate::record::{data_files, read_receipt};
 use crate::session::Session;
 
 /// What an export's files are called, in a folder without a receipt that names them.
@@ -240,10 +240,13 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>, walked: &mut HashSet<PathBuf>) 
     if !walked.insert(folder.canonicalize()?) {
         return Ok(());
     }
+    // Only where the receipt says so: an object may be called the same.
+    let description = read_receipt(folder).ok().and_then(|receipt| receipt.description);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with(['.', '_']) || name == "receipt.json" {
+        let is_ours = name == "receipt.json" || description.as_deref() == Some(name);
+        if name.starts_with(['.', '_']) || is_ours {
             continue;
         }
         if path.is_dir() {

@@ -173,7 +173,8 @@ pub(crate) fn list_sizes(reader: &BatchReader, first: &RecordBatch) -> Vec<Optio
     let size = |(array, &column): (&ArrayRef, &usize)| {
         // Many columns are no lists.
         float_items(array.data_type())?;
-        let mean = mean(column)?;
+        // A list that is null counts as a value there, so that the mean says nothing.
+        let mean = mean(column).filter(|_| array.null_count() == 0)?;
         matches!(as_vectors(array, mean), Some(Ok(_))).then_some(mean)
     };
     first.columns().iter().zip(&reader.reading().columns).map(size).collect()

@@ -75,6 +75,38 @@ async fn many_columns_are_read_side_by_side_without_fetching_anything_twice() {
 }
 
 #[tokio::test]
+async fn what_is_read_later_leaves_the_room_to_what_is_read_first() {
+    let server = Server::start().await;
+    let file = bytes(5 * MIB);
+    for name in ["0.parquet", "1.parquet"] {
+        server.put(name, &file).await;
+    }
+    let bucket = server.bucket();
+    let objects = server.list(&bucket).await.objects;
+    let ahead = Arc::new(ReadAhead::new(4 << 20));
+    ahead.expect_all();
+    let traffics = [Arc::new(Traffic::default()), Arc::default()];
+    let mut readers = objects.into_iter().zip(&traffics).map(|(object, traffic)| {
+        let reader = ObjectReader::new(&bucket, object, &ahead, Arc::clone(traffic));
+        reader.begin();
+        reader
+    });
+    let (first, second) = (readers.next().unwrap(), readers.next().unwrap());
+    let whole = [vec![4..file.len() as u64]];
+    second.prefetch(&whole);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(traffics[1].requests(), 2, "only its ends");
+    first.prefetch(&whole);
+    while traffics[0].bytes() < 3 << 20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(traffics[1].requests(), 2, "there is room for no more");
+    for reader in [&first, &second] {
+        assert!(reader.read(4..file.len() as u64).await.unwrap() == file[4..]);
+    }
+}
+
+#[tokio::test]
 async fn a_small_object_is_one_request() {
     let server = Server::start().await;
     let file = bytes(900_000);

@@ -208,7 +208,8 @@ fn other_lists_keep_their_type_in_a_stream() {
     with_empty[240] = Some(Vec::new());
     // The mean is a whole number, and even the length of many.
     let uneven = of_lengths([[4; 40].as_slice(), &[3, 5]].concat());
-    for rows in [with_null, with_empty, uneven, of_lengths([0; 9]), Vec::new()] {
+    let half_null = [vec![None; 150], of_lengths([3; 150])].concat();
+    for rows in [with_null, with_empty, uneven, half_null, of_lengths([0; 9]), Vec::new()] {
         let (out, outcome) = print(&[file(floats(&rows))], stream());
         outcome.unwrap();
         let (data_type, values) = schema_and_rows(&out);
@@ -248,6 +249,16 @@ fn a_vector_of_a_later_file_may_be_null() {
         let found = floats(from_ref(expected));
         assert_eq!(values.value(250 + row).as_ref(), found.as_list::<i32>().value(0).as_ref());
     }
+}
+
+#[test]
+fn a_first_file_whose_vectors_are_all_null_says_nothing_of_their_length() {
+    let files = [file(floats(&vec![None; 250])), file(floats(&of_lengths([3; 250])))];
+    let (out, outcome) = print(&files, stream());
+    outcome.unwrap();
+    let (data_type, values) = schema_and_rows(&out);
+    assert!(matches!(data_type, DataType::List(_)), "{data_type}");
+    assert_eq!((values.len(), values.null_count()), (500, 250));
 }
 
 #[test]
