@@ -92,7 +92,7 @@ async fn what_is_read_later_leaves_the_room_to_what_is_read_first() {
         reader
     });
     let (first, second) = (readers.next().unwrap(), readers.next().unwrap());
-    let whole = [vec![4..file.len() as u64]];
+    let whole = [Vec::from([4..file.len() as u64])];
     second.prefetch(&whole);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(traffics[1].requests(), 2, "only its ends");
