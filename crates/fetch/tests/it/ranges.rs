@@ -92,7 +92,8 @@ async fn what_is_read_later_leaves_the_room_to_what_is_read_first() {
         reader
     });
     let (first, second) = (readers.next().unwrap(), readers.next().unwrap());
-    let whole = [Vec::from([4..file.len() as u64])];
+    let range = 4..file.len() as u64;
+    let whole = [Vec::from([range])];
     second.prefetch(&whole);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(traffics[1].requests(), 2, "only its ends");
