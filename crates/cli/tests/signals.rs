@@ -60,7 +60,7 @@ fn ctrl_c_while_the_task_runs_detaches_and_resume_goes_on() {
 #[test]
 fn sigterm_while_downloading_keeps_what_has_landed() {
     // Long enough for the signal to come before the last object on a machine that does other things too.
-    let service = Service::start(&["--fault", "tos-slow=900"]);
+    let service = Service::start(&["--fault", "tos-slow=2500"]);
     let place = Place::at(&service);
     let stopped =
         stop_at(&place, "downloaded ", Signal::TERM).fails(143, &["terminated", "resume run"]);
